@@ -1,0 +1,1 @@
+"""Sources become ONNX models that are proven to compute the same."""

@@ -1,0 +1,1 @@
+"""Rewrites of a graph, one a file: a pattern, its replacement, its condition, why."""

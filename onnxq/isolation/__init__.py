@@ -1,0 +1,1 @@
+"""Stages run in child processes, so that no foreign file is parsed in the parent."""

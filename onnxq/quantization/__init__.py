@@ -1,0 +1,1 @@
+"""A prepared model, a recipe and ranges become a quantized model."""

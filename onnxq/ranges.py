@@ -1,0 +1,39 @@
+"""Ranges of tensors: what calibration finds out and a quantizer needs."""
+
+import math
+
+from msgspec import Struct
+
+
+class TensorRange(Struct, frozen=True):
+    """The values of one tensor that its integers shall cover.
+
+    Attributes:
+        low: Smallest value covered.
+        high: Largest value covered; not below ``low``.
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        """Refuse what no scale can be made of.
+
+        Raises:
+            ValueError: If a bound is not finite or the bounds are swapped.
+        """
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            message = f"not a range: [{self.low}, {self.high}]"
+            raise ValueError(message)
+
+
+class TensorRanges(Struct, frozen=True):
+    """The ranges of a model's tensors, by one method.
+
+    Attributes:
+        method: ``minmax`` or ``mse``, the tag of the range method.
+        ranges: By tensor name.
+    """
+
+    method: str
+    ranges: dict[str, TensorRange]

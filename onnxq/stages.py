@@ -1,0 +1,360 @@
+"""What each stage is asked for and answers: plain values that travel as JSON.
+
+A stage is a function ``(request, folder, tell) -> result`` that runs in a child process. It may
+write files into ``folder``, its private part of the work folder, and nowhere else. This module
+loads no framework, so that the parent can name stages without paying for them.
+"""
+
+from msgspec import Struct
+
+from onnxq.datasets.values import (
+    CalibrationSet,
+    DataRequest,
+    EvaluationSet,
+    NoRows,
+)
+from onnxq.findings import Finding
+from onnxq.measurements import OperatorTime, Quality, Size
+from onnxq.models import OnnxModel
+from onnxq.recipes import DynamicInt8, RangeMethod, StaticQdq
+from onnxq.reports import Environment, Parity, ParityNotChecked
+from onnxq.sources import InputDeclaration, Source
+from onnxq.tensors import Signature
+
+
+class NoDataRequest(Struct, frozen=True, tag="none"):
+    """The user gave no rows."""
+
+
+class ConvertRequest(Struct, frozen=True, kw_only=True):
+    """Turn a source into an ONNX model and prove that it computes the same.
+
+    Attributes:
+        source: What the user gave; its files are private copies.
+        declared: Inputs as ``--input`` declares them.
+        data: Rows to check on (and to derive a torch input from).
+        check: Whether to compare with the source.
+        seed: Of random probes.
+        trusted_folders: Folders that user code may be imported from.
+    """
+
+    source: Source
+    declared: tuple[InputDeclaration, ...]
+    data: DataRequest | NoDataRequest
+    check: bool
+    seed: int
+    trusted_folders: tuple[str, ...]
+
+
+class ConvertResult(Struct, frozen=True, kw_only=True):
+    """A converted model.
+
+    Attributes:
+        model: In the stage's folder.
+        framework: ``keras``, ``torch`` or ``onnx``.
+        exporter: What wrote the file, with its version.
+        parity: What was compared.
+        findings: What was noticed.
+    """
+
+    model: OnnxModel
+    framework: str
+    exporter: str
+    parity: Parity | ParityNotChecked
+    findings: tuple[Finding, ...]
+
+
+class LoadRowsRequest(Struct, frozen=True, kw_only=True):
+    """Read, preprocess, split and store rows.
+
+    Attributes:
+        data: The rows to evaluate on, and to calibrate on where ``calibration`` is empty.
+        calibration: Other rows to calibrate on (``--calib``).
+        signature: What the rows must fit.
+        declared: Inputs as ``--input`` declares them.
+    """
+
+    data: DataRequest
+    calibration: DataRequest | NoDataRequest
+    signature: Signature
+    declared: tuple[InputDeclaration, ...]
+
+
+class LoadRowsResult(Struct, frozen=True, kw_only=True):
+    """Stored rows.
+
+    Attributes:
+        evaluation: Rows to judge on.
+        calibration: Rows to calibrate on; disjoint from ``evaluation``.
+        labelled: Whether the evaluation rows have labels.
+        classes: Number of classes that integer labels span; 0 for other labels.
+        findings: Casts, layout changes, overlaps.
+    """
+
+    evaluation: EvaluationSet | NoRows
+    calibration: CalibrationSet | NoRows
+    labelled: bool
+    classes: int
+    findings: tuple[Finding, ...]
+
+
+class PrepareRequest(Struct, frozen=True, kw_only=True):
+    """Make a model fit for onnxruntime's quantizers, without changing what it computes.
+
+    Attributes:
+        model: The model as converted or given.
+    """
+
+    model: OnnxModel
+
+
+class PrepareResult(Struct, frozen=True, kw_only=True):
+    """A prepared model: the ``fp32`` candidate.
+
+    Attributes:
+        model: In the stage's folder.
+        size: What it weighs.
+        findings: What was changed that a reader should know.
+    """
+
+    model: OnnxModel
+    size: Size
+    findings: tuple[Finding, ...]
+
+
+class CalibrateRequest(Struct, frozen=True, kw_only=True):
+    """Collect statistics once and choose ranges by each method.
+
+    Attributes:
+        model: The prepared model.
+        rows: What to run it on.
+        methods: Range methods that recipes ask for.
+        threads: Worker threads, each with one-thread runs.
+    """
+
+    model: OnnxModel
+    rows: CalibrationSet
+    methods: tuple[RangeMethod, ...]
+    threads: int
+
+
+class CalibrateResult(Struct, frozen=True, kw_only=True):
+    """Chosen ranges.
+
+    Attributes:
+        ranges: Path of a JSON file of :class:`~onnxq.ranges.TensorRanges`, by method tag.
+        tensors: How many tensors were collected.
+        rows: How many rows were run.
+        findings: Masks, constants, non-finite activations; each names tensor and row.
+    """
+
+    ranges: dict[str, str]
+    tensors: int
+    rows: int
+    findings: tuple[Finding, ...]
+
+
+class QuantizeRequest(Struct, frozen=True, kw_only=True):
+    """Quantize a prepared model by one recipe.
+
+    Attributes:
+        model: The prepared model.
+        recipe: How.
+        ranges: Path of the ranges for a static recipe; empty for a dynamic one.
+    """
+
+    model: OnnxModel
+    recipe: StaticQdq | DynamicInt8
+    ranges: str
+
+
+class QuantizeResult(Struct, frozen=True, kw_only=True):
+    """A quantized model.
+
+    Attributes:
+        model: In the stage's folder.
+        size: What it weighs.
+        quantized_nodes: Nodes whose computation became integer.
+        quantizable_nodes: Nodes that the recipe looked at.
+        left_float: Name and reason of each node that the recipe left in float.
+        findings: What was noticed.
+    """
+
+    model: OnnxModel
+    size: Size
+    quantized_nodes: int
+    quantizable_nodes: int
+    left_float: dict[str, str]
+    findings: tuple[Finding, ...]
+
+
+class PredictRequest(Struct, frozen=True, kw_only=True):
+    """Run a model on rows and store its outputs.
+
+    Attributes:
+        model: Path of the model.
+        rows: What to run it on.
+        batch_rows: Rows a run; the model's own batch where that is fixed.
+        threads: Threads inside a run.
+    """
+
+    model: OnnxModel
+    rows: EvaluationSet
+    batch_rows: int
+    threads: int
+
+
+class PredictResult(Struct, frozen=True, kw_only=True):
+    """Stored outputs.
+
+    Attributes:
+        outputs: Path of an ``.npy`` array by output name; axis 0 is rows.
+    """
+
+    outputs: dict[str, str]
+
+
+class JudgeRequest(Struct, frozen=True, kw_only=True):
+    """Judge a candidate's outputs beside the reference's.
+
+    Attributes:
+        outputs: The candidate's, as :class:`PredictResult` gives them.
+        reference: The fp32 model's.
+        rows: The rows, with their labels.
+        labelled: Whether to use the labels.
+        seed: Of bootstraps.
+    """
+
+    outputs: dict[str, str]
+    reference: dict[str, str]
+    rows: EvaluationSet
+    labelled: bool
+    seed: int
+
+
+class JudgeResult(Struct, frozen=True, kw_only=True):
+    """What the outputs are worth.
+
+    Attributes:
+        quality: Accuracy and agreement, or agreement alone.
+        unusable: Why the outputs are worthless; empty where they are not.
+        at_chance: Whether the metric is not distinguishable from guessing.
+        findings: Low agreement and the like.
+    """
+
+    quality: Quality
+    unusable: str
+    at_chance: bool
+    findings: tuple[Finding, ...]
+
+
+class ProfileOperatorsRequest(Struct, frozen=True, kw_only=True):
+    """Time the operators of the graph that onnxruntime really runs.
+
+    Attributes:
+        model: What to run.
+        inputs: Path of an ``.npy`` array by input name: the rows of one inference.
+        runs: How often to run it.
+    """
+
+    model: OnnxModel
+    inputs: dict[str, str]
+    runs: int
+
+
+class ProfileOperatorsResult(Struct, frozen=True, kw_only=True):
+    """Operator times.
+
+    Attributes:
+        operators: Longest first.
+    """
+
+    operators: tuple[OperatorTime, ...]
+
+
+class LatencyChildRequest(Struct, frozen=True, kw_only=True):
+    """Open a model for being timed in turns.
+
+    Attributes:
+        model: Path of the model.
+        inputs: Path of an ``.npy`` array by input name: the rows of one inference.
+        threads: Thread counts; one session each.
+    """
+
+    model: str
+    inputs: dict[str, str]
+    threads: tuple[int, ...]
+
+
+class InspectRequest(Struct, frozen=True, kw_only=True):
+    """Describe a model.
+
+    Attributes:
+        path: A private copy of an ``.onnx`` file.
+    """
+
+    path: str
+
+
+class QuantizedTensor(Struct, frozen=True, kw_only=True):
+    """How one tensor is quantized.
+
+    Attributes:
+        name: Of the float tensor, or of the weight.
+        dtype: Of the integers.
+        role: ``weight``, ``bias`` or ``activation``.
+        scheme: ``symmetric`` or ``asymmetric``.
+        axis: Of the scales; -1 for one scale.
+        scales: How many.
+        scale_min: Smallest scale.
+        scale_max: Largest scale.
+        zero_point_min: Smallest zero point.
+        zero_point_max: Largest zero point.
+    """
+
+    name: str
+    dtype: str
+    role: str
+    scheme: str
+    axis: int
+    scales: int
+    scale_min: float
+    scale_max: float
+    zero_point_min: int
+    zero_point_max: int
+
+
+class InspectResult(Struct, frozen=True, kw_only=True):
+    """What a model is.
+
+    Attributes:
+        model: Signature, opset, operators.
+        size: What it weighs.
+        parameters: Elements of all initializers.
+        domains: Operator domains that its nodes use.
+        producer: Who wrote it, as it says itself.
+        min_runtime: Lowest version of onnxruntime that can load it, by its opset and IR.
+        quantized: Each quantized tensor.
+    """
+
+    model: OnnxModel
+    size: Size
+    parameters: int
+    domains: tuple[str, ...]
+    producer: str
+    min_runtime: str
+    quantized: tuple[QuantizedTensor, ...]
+
+
+class EnvironmentRequest(Struct, frozen=True, kw_only=True):
+    """Describe the machine and the packages."""
+
+
+class EnvironmentResult(Struct, frozen=True, kw_only=True):
+    """The machine and the packages.
+
+    Attributes:
+        environment: As it stands in a report.
+    """
+
+    environment: Environment
