@@ -107,11 +107,15 @@ class Interrupted(OnnxqError):  # noqa: N818 - an interruption is not an error
         code: The code of this kind of failure.
         hint: What to do next.
         exit_code: 130 for SIGINT, 143 for SIGTERM.
+
+    Attributes:
+        partial_report: JSON of what was found out before; empty if nothing was.
     """
 
     def __init__(self, message: str, *, code: str, hint: str, exit_code: int = 130) -> None:
         super().__init__(message, code=code, hint=hint)
         self.exit_code = exit_code
+        self.partial_report = b""
 
 
 ERRORS: dict[str, type[OnnxqError]] = {

@@ -1,9 +1,31 @@
 """Numbers with their uncertainty, and the estimators that make them. numpy only."""
 
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
+
+from onnxq.distributions import binomial_tail, normal_quantile, normal_tail, student_quantile
+from onnxq.paired_proportions import CONFIDENCE, score_limits, two_sided_z
+
+RESAMPLES = 4000
+"""Of every bootstrap: 10 of them lie beyond the end of a 99.5 % interval."""
+
+LEAST_NONZERO = 10
+"""Values other than 0 that a bootstrap needs: below that it knows no tail."""
+
+_MOST_CELLS = 10_000
+_RESAMPLES_AT_ONCE = 200
+_UNLUCKY = 1e-12
+
+Rows: TypeAlias = NDArray[np.float64]
+RowFlags: TypeAlias = NDArray[np.bool_]
 
 
-class Estimate(Struct, frozen=True):
+class Estimate(Struct, frozen=True, tag="estimate"):
     """A measured number.
 
     Attributes:
@@ -34,3 +56,224 @@ class Estimate(Struct, frozen=True):
 def exact(value: float) -> Estimate:
     """Return a number that has no uncertainty, such as a size in bytes."""
     return Estimate(value, value, value, 1, "exact")
+
+
+def wilson(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate a share from independent rows.
+
+    Wilson's score interval: Wilson (1927), Journal of the American Statistical Association 22,
+    209-212.
+
+    Args:
+        successes: Rows that count, 0 to ``n``.
+        n: All rows, 1 or more.
+        confidence: Two-sided.
+
+    Returns:
+        The share, 0 to 1.
+
+    Raises:
+        ValueError: If the counts are impossible.
+    """
+    if not 0 <= successes <= n or n < 1:
+        message = f"{successes} of {n} rows is not a share"
+        raise ValueError(message)
+    z, share = two_sided_z(confidence), successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == n else centre + half
+    return Estimate(share, low, high, n, _named("wilson", confidence))
+
+
+def paired_drop(
+    reference_correct: RowFlags, candidate_correct: RowFlags, *, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Estimate by how much a candidate is right less often than the reference, on the same rows.
+
+    Tango's score interval with a corrected inner end: see
+    :func:`onnxq.paired_proportions.score_limits`. The upper end is the bound of a test of
+    non-inferiority: one-sided 97.5 % where ``confidence`` is 95 %.
+
+    Args:
+        reference_correct: Whether the reference is right, one per row.
+        candidate_correct: Whether the candidate is right, the same rows.
+        confidence: Two-sided; Holm's correction for several candidates asks for more.
+
+    Returns:
+        P(reference right) - P(candidate right): positive is worse, -1 to 1.
+
+    Raises:
+        ValueError: If there are no rows, or the arrays are not of the same rows.
+    """
+    if reference_correct.shape != candidate_correct.shape or not reference_correct.size:
+        message = f"rows of {reference_correct.shape} and {candidate_correct.shape} do not pair"
+        raise ValueError(message)
+    lost = int(np.count_nonzero(reference_correct & ~candidate_correct))
+    gained = int(np.count_nonzero(~reference_correct & candidate_correct))
+    rows = reference_correct.size
+    low, high = score_limits(lost, gained, rows, confidence=confidence)
+    return Estimate(
+        (lost - gained) / rows, float(low), float(high), rows, _named("tango", confidence)
+    )
+
+
+def paired_mean_difference(
+    differences: Rows, *, seed: int, confidence: float = CONFIDENCE, scale: float = 0.0
+) -> Estimate:
+    """Estimate the mean of differences between two models, one per row.
+
+    With :data:`LEAST_NONZERO` differences other than 0 the interval is a bias-corrected and
+    accelerated bootstrap (Efron 1987, Journal of the American Statistical Association 82,
+    171-185). With fewer a bootstrap would be far too sure. Then the interval says: the share of
+    rows with a difference of either sign is at most the upper end of Wilson's interval, and each
+    is at most as large as the largest seen, or as ``scale``; an unseen row that differs by more
+    is not provided for.
+
+    Args:
+        differences: Candidate's value minus reference's value, one per row; finite.
+        seed: Of the bootstrap.
+        confidence: Two-sided.
+        scale: How large a difference could be where none was seen, such as the largest error of
+            a row. At 0, differences that are all 0 make the interval [0, 0].
+
+    Returns:
+        The mean, in the unit of the differences.
+
+    Raises:
+        ValueError: If there are no rows or a difference is not finite.
+    """
+    if not differences.size or not np.isfinite(differences).all():
+        message = f"{differences.size} differences, not all finite, have no mean"
+        raise ValueError(message)
+    if np.count_nonzero(differences) >= LEAST_NONZERO:
+        return _bootstrapped_mean(differences, seed, confidence)
+    mean, n = float(differences.mean()), differences.size
+    largest = max(scale, float(np.abs(differences).max()))
+    above = wilson(int((differences > 0).sum()), n, confidence=confidence).high * largest
+    below = wilson(int((differences < 0).sum()), n, confidence=confidence).high * largest
+    return Estimate(mean, -below, above, n, _named("bounded", confidence))
+
+
+def mean_over_rows(values: Rows, *, seed: int, confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate the mean of a value that each row has, such as a squared error.
+
+    Args:
+        values: One per row; finite.
+        seed: Of the bootstrap.
+        confidence: Two-sided.
+
+    Returns:
+        The mean, with a bootstrapped interval; with fewer than :data:`LEAST_NONZERO` rows the
+        interval spans the values.
+
+    Raises:
+        ValueError: If there are no rows or a value is not finite.
+    """
+    if not values.size or not np.isfinite(values).all():
+        message = f"{values.size} values, not all finite, have no mean"
+        raise ValueError(message)
+    if values.size >= LEAST_NONZERO:
+        return _bootstrapped_mean(values, seed, confidence)
+    low, high = float(values.min()), float(values.max())
+    return Estimate(min(max(float(values.mean()), low), high), low, high, values.size, "range")
+
+
+def ratio_over_blocks(log_ratios: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate a ratio of times from blocks of fresh processes.
+
+    Args:
+        log_ratios: Natural logarithm of the ratio, one per block; 2 or more.
+        confidence: Two-sided.
+
+    Returns:
+        The geometric mean of the ratios, with Student's t interval on their logarithms.
+
+    Raises:
+        ValueError: If there are fewer than 2 blocks: they show no spread.
+    """
+    blocks = len(log_ratios)
+    if blocks < 2:  # noqa: PLR2004 - a spread needs two
+        message = f"{blocks} block shows no spread: at least 2 are needed"
+        raise ValueError(message)
+    logs = np.asarray(log_ratios, np.float64)
+    mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(blocks)
+    half = student_quantile((1 + confidence) / 2, blocks - 1) * error
+    low, high = math.exp(mean - half), math.exp(mean + half)
+    return Estimate(math.exp(mean), low, high, blocks, _named("blocks-t", confidence))
+
+
+def median_over_blocks(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate a median from one value per block.
+
+    The interval runs between two order statistics, the narrowest such pair that keeps the
+    confidence; below 6 blocks, where none keeps 95 %, between the least and the largest, and
+    the method says what confidence that is. No distribution is assumed.
+
+    Args:
+        values: One per block, 1 or more.
+        confidence: Two-sided.
+
+    Returns:
+        The median.
+
+    Raises:
+        ValueError: If there are no values.
+    """
+    if not values:
+        message = "no blocks have no median"
+        raise ValueError(message)
+    ordered, blocks = sorted(values), len(values)
+    ranks = range((blocks - 1) // 2, 0, -1)
+    rank = next((r for r in ranks if _order_confidence(r, blocks) >= confidence), 0)
+    kept = confidence if _order_confidence(rank, blocks) >= confidence else 1 - 2.0 ** (1 - blocks)
+    return Estimate(
+        float(np.median(ordered)),
+        float(ordered[rank]),
+        float(ordered[blocks - 1 - rank]),
+        blocks,
+        _named("order", kept),
+    )
+
+
+def _order_confidence(rank: int, n: int) -> float:
+    """Return how surely the median lies between the order statistics ``rank`` from either end."""
+    return 1 - 2 * (1 - binomial_tail(rank + 1, n, 0.5))
+
+
+def _bootstrapped_mean(values: Rows, seed: int, confidence: float) -> Estimate:
+    mean, cells = float(values.mean()), _cells(values)
+    draws, centre = _resampled_means(cells, seed), cells.mean()
+    below = float(np.mean(draws < centre) + np.mean(draws == centre) / 2)
+    bias = normal_quantile(min(max(below, 1 / RESAMPLES), 1 - 1 / RESAMPLES))
+    deviations = cells - centre
+    spread = float((deviations**2).sum())
+    acceleration = float((deviations**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    ends = []
+    for sign in (-1, 1):
+        z = bias + sign * two_sided_z(confidence)
+        corrected = bias + z / max(1 - acceleration * z, _UNLUCKY)
+        ends.append(float(np.quantile(draws, 1 - normal_tail(corrected))))
+    low, high = min(ends[0], mean), max(ends[1], mean)
+    return Estimate(mean, low, high, values.size, _named("bca", confidence))
+
+
+def _cells(values: Rows) -> Rows:
+    """Return means of runs of rows, few enough to resample; the rows themselves where few."""
+    run = -(-values.size // _MOST_CELLS)
+    whole = values.size // run * run
+    means: Rows = values[:whole].reshape(-1, run).mean(axis=1)
+    return means
+
+
+def _resampled_means(cells: Rows, seed: int) -> Rows:
+    generator = np.random.default_rng(seed)
+    batches = [
+        cells[generator.integers(0, cells.size, (_RESAMPLES_AT_ONCE, cells.size))].mean(axis=1)
+        for _ in range(RESAMPLES // _RESAMPLES_AT_ONCE)
+    ]
+    return np.concatenate(batches)
+
+
+def _named(method: str, confidence: float) -> str:
+    return f"{method}-{100 * confidence:.4g}"

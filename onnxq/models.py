@@ -17,6 +17,7 @@ class OnnxModel(Struct, frozen=True, kw_only=True):
         operators: How often each operator occurs, by name; subgraphs included.
         quantized_nodes: Nodes that are already part of a quantized computation
             (QuantizeLinear, QLinearConv, ConvInteger, MatMulNBits, …).
+        min_runtime: Lowest version of onnxruntime that can load it, by its opset, IR and domains.
         sha256: Of the file and its side files.
     """
 
@@ -28,3 +29,4 @@ class OnnxModel(Struct, frozen=True, kw_only=True):
     sha256: str
     side_files: tuple[str, ...] = ()
     quantized_nodes: int = 0
+    min_runtime: str = ""

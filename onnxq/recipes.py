@@ -85,8 +85,13 @@ def recipe_name(recipe: Recipe) -> str:
         case DynamicInt8(per_channel=per_channel):
             return f"dynamic-uint8-int8-{_granularity(per_channel=per_channel)}"
         case StaticQdq(ranges=ranges, per_channel=per_channel):
-            method = "minmax" if isinstance(ranges, MinMax) else "mse"
-            return f"static-uint8-int8-{_granularity(per_channel=per_channel)}-{method}"
+            granularity = _granularity(per_channel=per_channel)
+            return f"static-uint8-int8-{granularity}-{method_tag(ranges)}"
+
+
+def method_tag(method: RangeMethod) -> str:
+    """Return a range method's short name: ``minmax`` or ``mse``."""
+    return next(tag for tag, known in _METHODS.items() if known == method)
 
 
 def parse_recipe(text: str) -> Recipe:

@@ -5,21 +5,19 @@ it is imported; a value that the user set wins.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
+from onnxq.arrays import Array, Predict
 from onnxq.errors import InferenceError
 
-Array: TypeAlias = NDArray[Any]
-Predict: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
+__all__ = ["RUNTIME_VERSION", "Array", "Predict", "open_predict", "open_session", "session_options"]
 
 RUNTIME_VERSION: str = onnxruntime.__version__
 

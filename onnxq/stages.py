@@ -5,6 +5,8 @@ write files into ``folder``, its private part of the work folder, and nowhere el
 loads no framework, so that the parent can name stages without paying for them.
 """
 
+from typing import Any, Final, Generic, Literal, TypeVar
+
 from msgspec import Struct
 
 from onnxq.datasets.values import (
@@ -20,6 +22,11 @@ from onnxq.recipes import DynamicInt8, RangeMethod, StaticQdq
 from onnxq.reports import Environment, Parity, ParityNotChecked
 from onnxq.sources import InputDeclaration, Source
 from onnxq.tensors import Signature
+
+RequestT = TypeVar("RequestT", bound=Struct)
+ResultT = TypeVar("ResultT", bound=Struct)
+QuestionT = TypeVar("QuestionT", bound=Struct)
+AnswerT = TypeVar("AnswerT", bound=Struct)
 
 
 class NoDataRequest(Struct, frozen=True, tag="none"):
@@ -186,6 +193,30 @@ class QuantizeResult(Struct, frozen=True, kw_only=True):
     quantizable_nodes: int
     left_float: dict[str, str]
     findings: tuple[Finding, ...]
+
+
+class GateRequest(Struct, frozen=True, kw_only=True):
+    """Check a quantized model before it is believed.
+
+    Attributes:
+        candidate: The quantized model.
+        original: The prepared model.
+        inputs: Path of an ``.npy`` array by input name: the rows of one inference.
+    """
+
+    candidate: OnnxModel
+    original: OnnxModel
+    inputs: dict[str, str]
+
+
+class GateResult(Struct, frozen=True, kw_only=True):
+    """The candidate passed.
+
+    Attributes:
+        gates: What it passed, in order.
+    """
+
+    gates: tuple[str, ...]
 
 
 class PredictRequest(Struct, frozen=True, kw_only=True):
@@ -358,3 +389,148 @@ class EnvironmentResult(Struct, frozen=True, kw_only=True):
     """
 
     environment: Environment
+
+
+class ProbeRequest(Struct, frozen=True, kw_only=True):
+    """Ask a child for a behaviour, to see whether it is held.
+
+    Attributes:
+        behaviour: What it does.
+    """
+
+    behaviour: Literal["answer", "refuse", "break", "die", "hang", "eat", "exit"]
+
+
+class ProbeResult(Struct, frozen=True, kw_only=True):
+    """What a child that answers saw.
+
+    Attributes:
+        environment: Names of its environment variables, sorted.
+        pid: Its process number.
+    """
+
+    environment: tuple[str, ...]
+    pid: int
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """A turn of a child that is being timed.
+
+    Attributes:
+        threads: Which of its sessions runs.
+        budget_ns: Wall time that the turn should take.
+        least_runs: Runs that are kept, however long they take.
+    """
+
+    threads: int
+    budget_ns: int
+    least_runs: int
+
+
+class TurnTimes(Struct, frozen=True, kw_only=True):
+    """What a turn measured.
+
+    Attributes:
+        wall_ns: Wall time of each run that was kept.
+        cpu_ns: CPU time of each: of the calling thread at one thread, else of the process.
+        load_ns: Wall time to make the session.
+        peak_bytes: Peak resident size of the child so far.
+    """
+
+    wall_ns: tuple[int, ...]
+    cpu_ns: tuple[int, ...]
+    load_ns: int
+    peak_bytes: int
+
+
+class Stage(Generic[RequestT, ResultT]):
+    """A stage by name: where its function lives and what it takes and gives.
+
+    Attributes:
+        name: Unique; what users read.
+        target: ``module:function``, imported in the child alone.
+        request: Type of the request.
+        result: Type of the result.
+    """
+
+    def __init__(
+        self, name: str, target: str, request: type[RequestT], result: type[ResultT]
+    ) -> None:
+        self.name: Final = name
+        self.target: Final = target
+        self.request: Final = request
+        self.result: Final = result
+
+
+CONVERT = Stage("convert", "onnxq.conversion.converting:convert", ConvertRequest, ConvertResult)
+LOAD_ROWS = Stage("load rows", "onnxq.datasets.loading:load_rows", LoadRowsRequest, LoadRowsResult)
+PREPARE = Stage("prepare", "onnxq.preparation:prepare", PrepareRequest, PrepareResult)
+CALIBRATE = Stage(
+    "calibrate", "onnxq.calibration.calibrating:calibrate", CalibrateRequest, CalibrateResult
+)
+QUANTIZE = Stage(
+    "quantize", "onnxq.quantization.quantizing:quantize", QuantizeRequest, QuantizeResult
+)
+GATE = Stage("check artefact", "onnxq.artefact_gates:check_artefact", GateRequest, GateResult)
+PREDICT = Stage("predict", "onnxq.profiling.predicting:predict", PredictRequest, PredictResult)
+JUDGE = Stage("judge", "onnxq.profiling.accuracy:judge", JudgeRequest, JudgeResult)
+PROFILE_OPERATORS = Stage(
+    "profile operators",
+    "onnxq.profiling.operators:profile_operators",
+    ProfileOperatorsRequest,
+    ProfileOperatorsResult,
+)
+INSPECT = Stage("inspect", "onnxq.inspecting:inspect_model", InspectRequest, InspectResult)
+ENVIRONMENT = Stage(
+    "environment",
+    "onnxq.profiling.environment:describe_environment",
+    EnvironmentRequest,
+    EnvironmentResult,
+)
+PROBE = Stage("probe", "onnxq.isolation.probing:probe", ProbeRequest, ProbeResult)
+STAGES: tuple[Stage[Any, Any], ...] = (
+    CONVERT,
+    LOAD_ROWS,
+    PREPARE,
+    CALIBRATE,
+    QUANTIZE,
+    GATE,
+    PREDICT,
+    JUDGE,
+    PROFILE_OPERATORS,
+    INSPECT,
+    ENVIRONMENT,
+    PROBE,
+)
+
+
+class Conversation(Generic[RequestT, QuestionT, AnswerT]):
+    """A stage that stays: it opens something and then answers questions about it.
+
+    Attributes:
+        name: Unique; what users read.
+        target: ``module:function``: ``(request, folder) -> (question -> answer)``.
+        request: Type of the request that opens it.
+        question: Type of a question.
+        answer: Type of an answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        target: str,
+        request: type[RequestT],
+        question: type[QuestionT],
+        answer: type[AnswerT],
+    ) -> None:
+        self.name: Final = name
+        self.target: Final = target
+        self.request: Final = request
+        self.question: Final = question
+        self.answer: Final = answer
+
+
+LATENCY = Conversation(
+    "measure latency", "onnxq.profiling.turns:open_turns", LatencyChildRequest, Turn, TurnTimes
+)
+CONVERSATIONS: tuple[Conversation[Any, Any, Any], ...] = (LATENCY,)

@@ -1,6 +1,11 @@
 """Values of this package: what is asked for, and the rows as they lie on disk."""
 
+import math
+
 from msgspec import Struct
+
+MAX_SIDE_PIXELS = 16384
+"""Longest side of an image that may be asked for."""
 
 
 class AsGiven(Struct, frozen=True, tag="as-given"):
@@ -10,8 +15,9 @@ class AsGiven(Struct, frozen=True, tag="as-given"):
 class PreprocessSpec(Struct, frozen=True, kw_only=True, tag="spec"):
     """How images become rows; prints as ``order=bgr,size=256,crop=227,scale=1,mean=…,std=…``.
 
-    A pixel ``p`` in 0..255 becomes ``(p / scale - mean) / std``. ``size`` and ``crop`` apply to
-    image files only; the others to ``uint8`` arrays as well.
+    An image is resized, cropped, put into ``order``, and then each pixel ``p`` in 0..255 becomes
+    ``(p / scale - mean) / std``. All of it applies to image files and to ``uint8`` arrays alike,
+    except that an array that already has the final size is neither resized nor cropped.
 
     Attributes:
         order: ``rgb``, ``bgr`` or ``gray``.
@@ -20,6 +26,8 @@ class PreprocessSpec(Struct, frozen=True, kw_only=True, tag="spec"):
         scale: What pixels are divided by.
         mean: Subtracted after scaling, one value or one per channel (in ``order``).
         std: Divided by last, one value or one per channel.
+        resize_height: Exact height after resizing, whatever the shape was; 0 leaves it alone.
+        resize_width: Exact width; set where ``resize_height`` is. Prints as ``resize=240x320``.
     """
 
     order: str = "rgb"
@@ -28,17 +36,60 @@ class PreprocessSpec(Struct, frozen=True, kw_only=True, tag="spec"):
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    resize_height: int = 0
+    resize_width: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no image could go through.
+
+        Raises:
+            ValueError: If a field is out of its bounds or contradicts another.
+        """
+        self._check_geometry()
+        self._check_arithmetic()
+
+    def _check_geometry(self) -> None:
+        lengths = (self.size, self.crop, self.resize_height, self.resize_width)
+        if min(lengths) < 0 or max(lengths) > MAX_SIDE_PIXELS:
+            message = f"size, crop and resize are pixels, 0 to {MAX_SIDE_PIXELS}"
+        elif bool(self.resize_height) != bool(self.resize_width):
+            message = "resize needs a height and a width"
+        elif self.size and self.resize_height:
+            message = "size (shorter side) and resize (height x width) exclude each other"
+        elif self.crop > (self.size or min(self.resize_height, self.resize_width) or self.crop):
+            message = f"crop={self.crop} is larger than the image after resizing"
+        else:
+            return
+        raise ValueError(message)
+
+    def _check_arithmetic(self) -> None:
+        channels = 1 if self.order == "gray" else 3
+        if self.order not in {"rgb", "bgr", "gray"}:
+            message = f"order is rgb, bgr or gray: found {self.order!r}"
+        elif not (math.isfinite(self.scale) and self.scale > 0):
+            message = f"scale is a finite number above 0: found {self.scale:g}"
+        elif not {len(self.mean), len(self.std)} <= {1, channels}:
+            message = (
+                f"mean and std have one value or one per channel ({channels} for "
+                f"order={self.order}): found {len(self.mean)} and {len(self.std)}"
+            )
+        elif not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            message = "mean and std are finite, std is above 0"
+        else:
+            return
+        raise ValueError(message)
 
 
-class DataRequest(Struct, frozen=True, kw_only=True):
+class DataRequest(Struct, frozen=True, kw_only=True, tag="data"):
     """Rows that the user asked for.
 
     Attributes:
         spec: Path of an ``.npz`` file or an image folder.
         preprocess: How images become rows; presets are resolved when the option is parsed.
-        mapping: Array name by input name (``--map x=images``).
-        classes: Empty, the path of a class list, or a regular expression on the file name with
-            one group: the class.
+        mapping: Array name by input name (``--map x=images``); ``labels`` names the array of
+            labels where no input has that name.
+        classes: Empty, the path of a class list, or a regular expression with one group, the
+            class, that is searched in a file's path below the folder (``^(\\d+)_``).
         limit_rows: Most rows used; 0 uses all.
         seed: Of the choice of rows and of the split.
     """

@@ -1,0 +1,142 @@
+"""The output folder: whole or not at all.
+
+Files are gathered in a sibling of the output folder, so that a rename makes them appear in one
+step. A folder that holds anything which its own report does not list is somebody else's.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onnxq.errors import OutputError, UsageError
+from onnxq.reports import Measured, read_report
+
+REPORT_FILE = "report.json"
+SNIPPET_FILE = "serve.py"
+
+
+def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> None:
+    """Raise if a run could not, or must not, write its output folder.
+
+    Args:
+        folder: The output folder; it need not exist.
+        overwrite: Whether a folder that is not ours may be replaced.
+        kept: Files that the user gave; a folder that holds one of them is never replaced.
+
+    Raises:
+        OutputError: If it holds files that are not ours, or nothing can be written there.
+        UsageError: If replacing it would remove what the user gave.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        message = f"the output {str(folder)!r} exists and is not a folder."
+        raise OutputError(message, code="OQ192", hint="Name another folder: -o NAME.")
+    if not folder.exists():
+        _check_writable(folder)
+        return
+    _check_keeps(folder, kept)
+    _check_writable(folder)
+    foreign = sorted(_names(folder) - _own_names(folder))
+    if foreign and not overwrite:
+        message = (
+            f"the output folder {str(folder)!r} holds {foreign[0]!r}"
+            f"{f' and {len(foreign) - 1} more' if foreign[1:] else ''}, which onnxq did not write."
+        )
+        hint = "Name another folder (-o NAME), or replace this one: --overwrite."
+        raise OutputError(message, code="OQ191", hint=hint)
+
+
+@contextmanager
+def staged_output(folder: Path) -> Iterator[Path]:
+    """Give a sibling of the output folder to write into; it becomes the folder at the end.
+
+    Args:
+        folder: The output folder; what it holds is replaced.
+
+    Yields:
+        The staging folder; it is removed if the body raises.
+
+    Raises:
+        OutputError: If the disk is full or the folder cannot be written.
+    """
+    staging = folder.with_name(f".{folder.name}.onnxq-{os.getpid()}")
+    try:
+        staging.mkdir()
+        yield staging
+        _sync(staging)
+        _replace(staging, folder)
+    except OSError as error:
+        message = f"the output folder {str(folder)!r} cannot be written: {error.strerror or error}."
+        hint = "Free space or fix its permissions, or name another folder: -o NAME."
+        raise OutputError(message, code="OQ192", hint=hint) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _check_writable(folder: Path) -> None:
+    probe = folder.with_name(f".{folder.name}.onnxq-{os.getpid()}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        probe.mkdir()
+        probe.rmdir()
+    except OSError as error:
+        message = f"the output folder {str(folder)!r} cannot be made: {error.strerror or error}."
+        hint = "Name a folder that you can write: -o NAME."
+        raise OutputError(message, code="OQ192", hint=hint) from error
+
+
+def _check_keeps(folder: Path, kept: tuple[Path, ...]) -> None:
+    for path in (*kept, Path.cwd(), Path.home()):
+        if path.resolve().is_relative_to(folder.resolve()):
+            message = f"the output folder {str(folder)!r} holds {str(path)!r}."
+            hint = "Name a folder that may be replaced as a whole: -o NAME."
+            raise UsageError(message, code="OQ100", hint=hint)
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def _own_names(folder: Path) -> set[str]:
+    try:
+        report = read_report(folder / REPORT_FILE)
+    except (OutputError, OSError):
+        return set()
+    files = {row.artefact.file for row in report.variants if isinstance(row, Measured)}
+    return files | {REPORT_FILE, SNIPPET_FILE}
+
+
+def _sync(folder: Path) -> None:
+    for path in (*folder.iterdir(), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(staging: Path, folder: Path) -> None:
+    if not folder.exists():
+        staging.rename(folder)
+        return
+    old = staging.with_name(f"{staging.name}.old")
+    try:
+        folder.rename(old)
+    except OSError as error:
+        if error.errno not in {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM}:
+            raise
+        _move_in(staging, folder)
+        return
+    staging.rename(folder)
+    shutil.rmtree(old)
+
+
+def _move_in(staging: Path, folder: Path) -> None:
+    """Fill a folder that cannot be renamed (a mount point); the report is the mark of the end."""
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    names = sorted(_names(staging), key=lambda name: name == REPORT_FILE)
+    for name in names:
+        shutil.move(staging / name, folder / name)

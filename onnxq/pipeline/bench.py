@@ -1,0 +1,51 @@
+"""Stages, run one after the other: who hears of them, and how long each took."""
+
+import time
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from msgspec import Struct
+
+from onnxq.events import StageDone, StageStarted, Tell
+from onnxq.isolation import Workplace, run_stage
+from onnxq.stages import Stage
+
+RequestT = TypeVar("RequestT", bound=Struct)
+ResultT = TypeVar("ResultT", bound=Struct)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a run's stages are carried out.
+
+    Attributes:
+        place: Work folder and limits of the children.
+        tell: Who listens.
+        seconds: Wall time by stage so far; filled in while the run goes on.
+    """
+
+    place: Workplace
+    tell: Tell
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, stage: Stage[RequestT, ResultT], request: RequestT, subject: str) -> ResultT:
+        """Run a stage in a child, and note how long it took.
+
+        Args:
+            stage: Which.
+            request: What is asked.
+            subject: What it works on, for a person.
+
+        Returns:
+            Its result. It raises as :func:`onnxq.isolation.run_stage` does.
+        """
+        start = time.monotonic()
+        self.tell(StageStarted(stage.name, subject))
+        result = run_stage(stage, request, self.place)
+        self.note(stage.name, subject, time.monotonic() - start)
+        return result
+
+    def note(self, name: str, subject: str, seconds: float) -> None:
+        """Tell that a stage is done, and add its wall time."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.tell(StageDone(name, subject, seconds))

@@ -1,0 +1,218 @@
+"""What every candidate stands on: the converted model, the rows, and the float reference."""
+
+from dataclasses import dataclass
+
+from onnxq.datasets.values import NoRows
+from onnxq.errors import DatasetError, InferenceError, RecipeError
+from onnxq.findings import Finding
+from onnxq.measurements import Judged, Quality, Unjudged
+from onnxq.models import OnnxModel
+from onnxq.pipeline.bench import Bench
+from onnxq.pipeline.plans import RunPlan
+from onnxq.pipeline.private_copies import copy_source, trusted_folders
+from onnxq.recipes import StaticQdq
+from onnxq.sources import source_path
+from onnxq.stages import (
+    CONVERT,
+    JUDGE,
+    LOAD_ROWS,
+    PREDICT,
+    PREPARE,
+    ConvertRequest,
+    ConvertResult,
+    JudgeRequest,
+    JudgeResult,
+    LoadRowsRequest,
+    LoadRowsResult,
+    NoDataRequest,
+    PredictRequest,
+    PrepareRequest,
+    PrepareResult,
+)
+
+_PREDICT_BATCH_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """The float side of a run.
+
+    Attributes:
+        converted: The model as exported, with its parity.
+        rows: The rows, split.
+        prepared: The fp32 candidate.
+        outputs: Path of the fp32 candidate's outputs on the evaluation rows, by output name.
+        quality: What they are worth.
+        timing_inputs: Path of the inputs of one inference, by input name.
+        findings: Of all these stages.
+    """
+
+    converted: ConvertResult
+    rows: LoadRowsResult
+    prepared: PrepareResult
+    outputs: dict[str, str]
+    quality: Quality
+    timing_inputs: dict[str, str]
+    findings: tuple[Finding, ...]
+
+
+def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
+    """Convert, load, prepare and judge the float model.
+
+    Args:
+        plan: The run.
+        bench: Where its stages are carried out.
+
+    Returns:
+        The float side of the run.
+
+    Raises:
+        OnnxqError: What a stage raised; also if the float model only guesses, or a static
+            recipe that the user named has no rows to calibrate on.
+    """
+    converted = _convert(plan, bench)
+    rows = _load_rows(plan, bench, converted)
+    _check_calibration(plan, rows)
+    request = PrepareRequest(model=converted.model)
+    prepared = bench.run(PREPARE, request, _operators(converted.model))
+    outputs, judged = _judge_float(plan, bench, prepared.model, rows)
+    return Foundation(
+        converted=converted,
+        rows=rows,
+        prepared=prepared,
+        outputs=outputs,
+        quality=judged.quality,
+        timing_inputs=_timing_inputs(plan, bench, prepared.model, rows),
+        findings=(
+            *converted.findings,
+            *rows.findings,
+            *prepared.findings,
+            *judged.findings,
+        ),
+    )
+
+
+def predict_and_judge(
+    plan: RunPlan,
+    bench: Bench,
+    model: OnnxModel,
+    rows: LoadRowsResult,
+    reference: dict[str, str],
+    alias: str,
+) -> tuple[dict[str, str], JudgeResult]:
+    """Run a model on the evaluation rows, if there are any, and judge its outputs.
+
+    Args:
+        plan: The run.
+        bench: Where the stages are carried out.
+        model: Which.
+        rows: All rows.
+        reference: The float model's outputs; empty to judge the model beside itself.
+        alias: The candidate's.
+
+    Returns:
+        Path of the outputs by name, and what they are worth.
+    """
+    evaluation = rows.evaluation
+    if isinstance(evaluation, NoRows):
+        return {}, JudgeResult(quality=Unjudged(), unusable="", at_chance=False, findings=())
+    batch_rows = model.signature.fixed_batch_rows or _PREDICT_BATCH_ROWS
+    predict = PredictRequest(
+        model=model, rows=evaluation, batch_rows=batch_rows, threads=plan.work_threads
+    )
+    subject = f"{alias} on {evaluation.rows.count_rows} rows"
+    outputs = bench.run(PREDICT, predict, subject).outputs
+    judge = JudgeRequest(
+        outputs=outputs,
+        reference=reference or outputs,
+        rows=evaluation,
+        labelled=rows.labelled,
+        seed=plan.seed,
+    )
+    return outputs, bench.run(JUDGE, judge, alias)
+
+
+def _convert(plan: RunPlan, bench: Bench) -> ConvertResult:
+    copies = bench.place.folder / "source"
+    copies.mkdir()
+    request = ConvertRequest(
+        source=copy_source(plan.source, copies),
+        declared=plan.declared,
+        data=plan.data,
+        check=plan.check,
+        seed=plan.seed,
+        trusted_folders=trusted_folders(plan.source),
+    )
+    return bench.run(CONVERT, request, source_path(plan.source))
+
+
+def _load_rows(plan: RunPlan, bench: Bench, converted: ConvertResult) -> LoadRowsResult:
+    if isinstance(plan.data, NoDataRequest):
+        return LoadRowsResult(
+            evaluation=NoRows(), calibration=NoRows(), labelled=False, classes=0, findings=()
+        )
+    request = LoadRowsRequest(
+        data=plan.data,
+        calibration=plan.calibration,
+        signature=converted.model.signature,
+        declared=plan.declared,
+    )
+    return bench.run(LOAD_ROWS, request, plan.data.spec)
+
+
+def _check_calibration(plan: RunPlan, rows: LoadRowsResult) -> None:
+    static = [a for a, recipe in plan.recipes.items() if isinstance(recipe, StaticQdq)]
+    if plan.recipes_named and static and isinstance(rows.calibration, NoRows):
+        message = f"recipe {static[0]!r} needs rows to calibrate on, and there are none."
+        hint = "Give rows with --data or --calib, or take a recipe without: -r int8-dynamic."
+        raise RecipeError(message, code="OQ162", hint=hint)
+
+
+def _judge_float(
+    plan: RunPlan, bench: Bench, model: OnnxModel, rows: LoadRowsResult
+) -> tuple[dict[str, str], JudgeResult]:
+    outputs, judged = predict_and_judge(plan, bench, model, rows, {}, "fp32")
+    if judged.unusable:
+        message = f"the float model's outputs are worthless on these rows: {judged.unusable}."
+        hint = "Check the model, and the preprocessing of the rows: --preprocess."
+        raise InferenceError(message, code="OQ401", hint=hint)
+    if judged.at_chance and not plan.allow_chance_accuracy:
+        raise _chance_error(judged)
+    return outputs, judged
+
+
+def _chance_error(judged: JudgeResult) -> DatasetError:
+    scored = "no better"
+    if isinstance(judged.quality, Judged):
+        accuracy = judged.quality.accuracy
+        scored = f"{accuracy.value.value:.1%} {accuracy.metric}"
+    message = (
+        f"the float model scores {scored} on these rows, which guessing reaches as well: labels "
+        "or preprocessing are not what it was trained with."
+    )
+    hint = (
+        "Say how its images were prepared, such as --preprocess imagenet, and check the order of "
+        "the classes. --allow-chance-accuracy goes on all the same."
+    )
+    return DatasetError(message, code="OQ131", hint=hint)
+
+
+def _timing_inputs(
+    plan: RunPlan, bench: Bench, model: OnnxModel, rows: LoadRowsResult
+) -> dict[str, str]:
+    from onnxq.datasets.timing_rows import store_timing_rows  # noqa: PLC0415 - numpy, late
+
+    folder = bench.place.folder / "timing"
+    folder.mkdir()
+    return store_timing_rows(
+        model.signature,
+        rows.evaluation,
+        plan.declared,
+        batch_rows=plan.batch_rows,
+        seed=plan.seed,
+        folder=folder,
+    )
+
+
+def _operators(model: OnnxModel) -> str:
+    return f"{sum(model.operators.values())} operators, opset {model.opset}"

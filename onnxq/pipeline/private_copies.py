@@ -1,0 +1,76 @@
+"""Private copies of what the user gave, so that nothing is ever written beside it.
+
+onnxruntime's quantizers write next to their source, and names that are not ASCII break some
+packages: a copy has a plain name in the work folder.
+"""
+
+import glob
+import shutil
+from pathlib import Path
+
+from onnxq.sources import KerasFile, OnnxFile, OwnWeights, Source, TorchFactory, WeightsFile
+
+
+def copy_source(source: Source, folder: Path) -> Source:
+    """Copy a source's files into the work folder.
+
+    A factory's module stays where it is: it imports its neighbours.
+
+    Args:
+        source: What the user gave.
+        folder: Where the copies go.
+
+    Returns:
+        The same source with the paths of the copies.
+    """
+    match source:
+        case OnnxFile(path=path):
+            return OnnxFile(_copy_onnx(Path(path), folder))
+        case KerasFile(path=path):
+            return KerasFile(_copy(Path(path), folder))
+        case TorchFactory(module=module, function=function, weights=weights):
+            kept = (
+                OwnWeights() if isinstance(weights, OwnWeights) else _copy_weights(weights, folder)
+            )
+            return TorchFactory(module, function, kept)
+
+
+def trusted_folders(source: Source) -> tuple[str, ...]:
+    """Return the folders that the user's own code may be imported from."""
+    if not isinstance(source, TorchFactory):
+        return ()
+    folders = [Path.cwd()]
+    if source.module.endswith(".py"):
+        folders.insert(0, Path(source.module).resolve().parent)
+    return tuple(map(str, folders))
+
+
+def given_files(source: Source) -> tuple[Path, ...]:
+    """Return the files that the user gave, as the user gave them."""
+    match source:
+        case OnnxFile(path=path) | KerasFile(path=path):
+            return (Path(path),)
+        case TorchFactory(module=module, weights=weights):
+            files = [Path(module)] if module.endswith(".py") else []
+            return (*files, *([Path(weights.path)] if isinstance(weights, WeightsFile) else []))
+
+
+def _copy(path: Path, folder: Path) -> str:
+    target = folder / f"model{path.suffix.lower()}"
+    shutil.copyfile(path, target)
+    return str(target)
+
+
+def _copy_onnx(path: Path, folder: Path) -> str:
+    """Copy an ``.onnx`` file and the files beside it that start with its name (external data)."""
+    for side_file in path.parent.glob(f"{glob.escape(path.name)}?*"):
+        if side_file.is_file():
+            shutil.copyfile(side_file, folder / side_file.name)
+    return _copy(path, folder)
+
+
+def _copy_weights(weights: WeightsFile, folder: Path) -> WeightsFile:
+    path = Path(weights.path)
+    target = folder / f"weights{path.suffix.lower()}"
+    shutil.copyfile(path, target)
+    return WeightsFile(str(target))
