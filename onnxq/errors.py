@@ -33,6 +33,10 @@ class OnnxqError(Exception):
         code: The code of this kind of failure, from :mod:`onnxq.codes`.
         hint: What to do next; one or more lines.
 
+    Attributes:
+        exit_code: What the command line exits with.
+        stage: Name of the stage that failed; empty where none did. Whoever runs a stage sets it.
+
     Raises:
         KeyError: If ``code`` is not registered.
     """
@@ -45,6 +49,7 @@ class OnnxqError(Exception):
         self.message = message
         self.code = code
         self.hint = hint
+        self.stage = ""
 
 
 class UsageError(OnnxqError):

@@ -33,7 +33,9 @@ class TensorRanges(Struct, frozen=True):
     Attributes:
         method: ``minmax`` or ``mse``, the tag of the range method.
         ranges: By tensor name.
+        model_sha256: Of the prepared model that was calibrated: ranges fit no other.
     """
 
     method: str
     ranges: dict[str, TensorRange]
+    model_sha256: str = ""

@@ -1,10 +1,13 @@
 """What the user gave as a model: a closed family of values."""
 
+import difflib
+import re
 from typing import TypeAlias
 
 from msgspec import Struct
 
-from onnxq.tensors import Dim, DType
+from onnxq.errors import UsageError
+from onnxq.tensors import DTYPES, Dim, DType
 
 
 class OnnxFile(Struct, frozen=True, tag="onnx"):
@@ -88,3 +91,92 @@ def source_path(source: Source) -> str:
             return path
         case TorchFactory(module=module, function=function):
             return f"{module}:{function}"
+
+
+_DIM = r"(?:[1-9][0-9]*|[A-Za-wyz_][A-Za-wyz0-9_]*)"
+_DECLARATION = re.compile(
+    rf"(?P<name>.+?):(?P<shape>{_DIM}(?:x{_DIM})*)"
+    r"(?::(?P<dtype>[a-z][a-z0-9]*)(?::(?P<low>-?[0-9]+)\.\.(?P<high>-?[0-9]+))?)?"
+)
+_NICKNAMES = {"float": "float32", "double": "float64", "half": "float16", "int": "int64"}
+_GRAMMAR = "NAME:SHAPE[:dtype[:lo..hi]]"
+_EXAMPLE = "--input x:Nx3x224x224   or   --input tokens:Nx32:int64:0..999"
+
+
+def parse_input(text: str) -> InputDeclaration:
+    """Parse ``NAME:SHAPE[:dtype[:lo..hi]]``, the value of ``--input``.
+
+    A shape is sizes joined by ``x``, such as ``1x3x224x224``; a free axis is written as a symbol
+    without an ``x`` in it, such as ``N``. The name may hold colons. ``lo..hi`` are the smallest
+    and largest value of an integer input.
+
+    Args:
+        text: Such as ``tokens:Nx32:int64:0..999``.
+
+    Returns:
+        The declaration; ``render_input`` turns it back.
+
+    Raises:
+        UsageError: If the text does not follow the grammar (OQ112).
+    """
+    match = _DECLARATION.fullmatch(text)
+    if match is None:
+        message = f"--input {text!r} cannot be read; expected {_GRAMMAR}."
+        raise UsageError(message, code="OQ112", hint=f"{_near_shape(text)}Such as  {_EXAMPLE}")
+    dtype = _dtype(match["dtype"] or "float32", text)
+    shape = tuple(int(dim) if dim.isdigit() else dim for dim in match["shape"].split("x"))
+    if match["low"] is None:
+        return InputDeclaration(match["name"], shape, dtype)
+    low, high = int(match["low"]), int(match["high"])
+    _check_values(low, high, dtype, text)
+    return InputDeclaration(match["name"], shape, dtype, low, high)
+
+
+def render_input(declaration: InputDeclaration) -> str:
+    """Render a declaration as ``parse_input`` reads it.
+
+    Args:
+        declaration: With at least one axis.
+
+    Returns:
+        Such as ``x:Nx3x224x224``; the dtype stands there unless it is float32.
+    """
+    shape = "x".join(map(str, declaration.shape))
+    text = f"{declaration.name}:{shape}"
+    if declaration.has_values:
+        return f"{text}:{declaration.dtype}:{declaration.low}..{declaration.high}"
+    return text if declaration.dtype == "float32" else f"{text}:{declaration.dtype}"
+
+
+def _dtype(name: str, text: str) -> DType:
+    for dtype in DTYPES:
+        if dtype == name:
+            return dtype
+    near = [_NICKNAMES[name]] if name in _NICKNAMES else difflib.get_close_matches(name, DTYPES, 1)
+    message = f"--input {text!r} names the dtype {name!r}, which does not exist."
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    raise UsageError(message, code="OQ112", hint=f"{hint}There are {', '.join(DTYPES)}.")
+
+
+def _check_values(low: int, high: int, dtype: DType, text: str) -> None:
+    match = re.fullmatch(r"(u?)int([0-9]+)", dtype)
+    if match is None:
+        message = f"--input {text!r} gives values of {dtype}; only integers have lo..hi."
+        raise UsageError(message, code="OQ112", hint=f"Such as  {_EXAMPLE}")
+    bits = int(match[2])
+    least, most = (0, 2**bits - 1) if match[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if not least <= low <= high <= most:
+        message = f"--input {text!r}: {low}..{high} is not a range of {dtype} values."
+        hint = f"Expected lo <= hi, both within {least}..{most}."
+        raise UsageError(message, code="OQ112", hint=hint)
+
+
+def _near_shape(text: str) -> str:
+    """Guess at the shapes that people write in other tools."""
+    name, _, shape = text.partition(":")
+    sizes = re.findall(r"-1|[0-9]+|[A-Za-z]+", shape.split(":")[0])
+    if not name or not sizes or not re.fullmatch(r"[\[(]?[-A-Za-z0-9, xX*?]+[\])]?", shape):
+        return ""
+    sizes = [part for size in sizes for part in re.split("[xX]", size) if part]
+    dims = ["N" if size in {"-1", "0"} else size for size in sizes]
+    return f"Did you mean {name}:{'x'.join(dims)}? "

@@ -79,12 +79,14 @@ class LoadRowsRequest(Struct, frozen=True, kw_only=True):
         calibration: Other rows to calibrate on (``--calib``).
         signature: What the rows must fit.
         declared: Inputs as ``--input`` declares them.
+        split: Whether to keep rows of ``data`` for calibration where ``calibration`` is empty.
     """
 
     data: DataRequest
     calibration: DataRequest | NoDataRequest
     signature: Signature
     declared: tuple[InputDeclaration, ...]
+    split: bool = True
 
 
 class LoadRowsResult(Struct, frozen=True, kw_only=True):
@@ -254,6 +256,7 @@ class JudgeRequest(Struct, frozen=True, kw_only=True):
         rows: The rows, with their labels.
         labelled: Whether to use the labels.
         seed: Of bootstraps.
+        alias: What people call the candidate: the subject of findings.
     """
 
     outputs: dict[str, str]
@@ -261,6 +264,7 @@ class JudgeRequest(Struct, frozen=True, kw_only=True):
     rows: EvaluationSet
     labelled: bool
     seed: int
+    alias: str = ""
 
 
 class JudgeResult(Struct, frozen=True, kw_only=True):

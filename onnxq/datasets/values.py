@@ -81,7 +81,7 @@ class PreprocessSpec(Struct, frozen=True, kw_only=True, tag="spec"):
 
 
 class DataRequest(Struct, frozen=True, kw_only=True, tag="data"):
-    """Rows that the user asked for.
+    r"""Rows that the user asked for.
 
     Attributes:
         spec: Path of an ``.npz`` file or an image folder.
@@ -89,7 +89,7 @@ class DataRequest(Struct, frozen=True, kw_only=True, tag="data"):
         mapping: Array name by input name (``--map x=images``); ``labels`` names the array of
             labels where no input has that name.
         classes: Empty, the path of a class list, or a regular expression with one group, the
-            class, that is searched in a file's path below the folder (``^(\\d+)_``).
+            class, that is searched in a file's path below the folder (``^(\d+)_``).
         limit_rows: Most rows used; 0 uses all.
         seed: Of the choice of rows and of the split.
     """

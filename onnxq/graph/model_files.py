@@ -1,6 +1,7 @@
 """ONNX files become values, and protos become files."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,9 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from onnxq.errors import SourceError
+from onnxq.graph.nodes import default_opset, walk_nodes
+from onnxq.graph.portability import min_runtime
+from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.tensors import DTYPES, Dim, DType, Signature, TensorSpec
 
@@ -17,6 +21,7 @@ _QUANTIZED = frozenset({
     "ConvInteger", "MatMulInteger", "QGemm", "QAttention", "MatMulNBits", "DynamicQuantizeLSTM",
     "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "QLinearAdd", "QLinearMul",
 })  # fmt: skip
+_LARGEST_FILE_BYTES = 2**31 - 1
 _HINT = "Export the model again, or check the download: onnx.checker tells more."
 
 
@@ -52,7 +57,14 @@ def write_proto(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
 
     Returns:
         The model as it lies on disk.
+
+    Raises:
+        SourceError: OQ111 if the model does not fit into one file.
     """
+    if proto.ByteSize() > _LARGEST_FILE_BYTES:
+        message = f"the model is {proto.ByteSize()} bytes; onnxq writes one file below 2 GB."
+        hint = "Give a smaller model; external data files are not written."
+        raise SourceError(message, code="OQ111", hint=hint)
     with Path(path).open("xb") as file:
         file.write(proto.SerializeToString(deterministic=True))
     return describe_model(proto, path)
@@ -74,7 +86,16 @@ def read_model(path: Path | str) -> OnnxModel:
 
 
 def describe_model(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
-    """Describe a proto that lies at ``path``."""
+    """Describe a proto that lies at ``path``.
+
+    Args:
+        proto: The model.
+        path: Its file; external data files beside it are found through it.
+
+    Returns:
+        The model as a value.
+    """
+    side_files = side_files_of(path)
     operators = Counter(node.op_type for node in walk_nodes(proto.graph))
     return OnnxModel(
         path=str(path),
@@ -83,24 +104,84 @@ def describe_model(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
         ir_version=proto.ir_version,
         operators=dict(sorted(operators.items())),
         quantized_nodes=sum(n for name, n in operators.items() if name in _QUANTIZED),
-        sha256=_sha256(Path(path)),
+        sha256=_sha256((Path(path), *map(Path, side_files))),
+        side_files=side_files,
+        min_runtime=min_runtime(proto),
     )
 
 
-def default_opset(proto: onnx.ModelProto) -> int:
-    """Return the version of the standard operator set that a model imports; 0 if none."""
-    return next((o.version for o in proto.opset_import if o.domain in {"", "ai.onnx"}), 0)
+def side_files_of(path: Path | str) -> tuple[str, ...]:
+    """Return the paths of the external data files of an ``.onnx`` file, sorted."""
+    proto = onnx.load(str(path), load_external_data=False)
+    locations = {
+        entry.value
+        for tensor in _stored_tensors(proto.graph)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return tuple(str(Path(path).parent / location) for location in sorted(locations))
 
 
-def walk_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node, those of subgraphs (If, Loop, Scan) included."""
-    for node in graph.node:
-        yield node
+def model_size(model: onnx.ModelProto | Path | str) -> Size:
+    """Weigh a model.
+
+    Args:
+        model: A proto, or the path of an ``.onnx`` file.
+
+    Returns:
+        Bytes of the file and its side files (of the proto as it would be written), and bytes of
+        initializers by dtype, those of subgraphs included.
+
+    Raises:
+        SourceError: If the file is not a whole ONNX model.
+    """
+    if isinstance(model, onnx.ModelProto):
+        return Size(file_bytes=model.ByteSize(), initializer_bytes=_initializer_bytes(model))
+    proto = load_proto(model)
+    paths = (Path(model), *map(Path, side_files_of(model)))
+    return Size(
+        file_bytes=sum(path.stat().st_size for path in paths),
+        initializer_bytes=_initializer_bytes(proto),
+    )
+
+
+def count_parameters(proto: onnx.ModelProto) -> int:
+    """Return the number of elements of all initializers, those of subgraphs included."""
+    return sum(math.prod(tensor.dims) for tensor in _initializers(proto.graph))
+
+
+def _initializer_bytes(proto: onnx.ModelProto) -> dict[str, int]:
+    sizes: Counter[str] = Counter()
+    for tensor in _initializers(proto.graph):
+        name = dtype_name(tensor.data_type)
+        if tensor.data_type == onnx.TensorProto.STRING:
+            sizes[name] += sum(map(len, tensor.string_data))
+        else:
+            sizes[name] += -(-math.prod(tensor.dims) * _bits(tensor.data_type) // 8)
+    return dict(sorted(sizes.items()))
+
+
+def _bits(data_type: int) -> int:
+    packed = {"int4": 4, "uint4": 4, "float4e2m1": 4, "int2": 2, "uint2": 2}
+    name = dtype_name(data_type)
+    return packed.get(name) or onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize * 8
+
+
+def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for node in walk_nodes(graph):
         for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from walk_nodes(attribute.g)
-            for subgraph in attribute.graphs:
-                yield from walk_nodes(subgraph)
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from subgraph.initializer
+
+
+def _stored_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from _initializers(graph)
+    for node in walk_nodes(graph):
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield attribute.t
 
 
 def read_signature(graph: onnx.GraphProto) -> Signature:
@@ -121,10 +202,15 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     return TensorSpec(value.name, _dtype(value), tuple(shape))
 
 
+def dtype_name(elem_type: int) -> str:
+    """Return an element type's name, such as ``float32``, ``int8`` or ``uint4``."""
+    name = onnx.TensorProto.DataType.Name(elem_type).lower()
+    return {"float": "float32", "double": "float64"}.get(name, name)
+
+
 def _dtype(value: onnx.ValueInfoProto) -> DType:
     elem_type = value.type.tensor_type.elem_type
-    name = onnx.TensorProto.DataType.Name(elem_type).lower()
-    name = {"float": "float32", "double": "float64"}.get(name, name)
+    name = dtype_name(elem_type)
     for dtype in DTYPES:
         if dtype == name:
             return dtype
@@ -132,6 +218,12 @@ def _dtype(value: onnx.ValueInfoProto) -> DType:
     raise SourceError(message, code="OQ111", hint="Cast it outside the model, to float32 or int64.")
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(paths: tuple[Path, ...]) -> str:
+    """Digest one file, or the digests of several; one file's digest is what others compute."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )

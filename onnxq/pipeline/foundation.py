@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from onnxq.datasets.values import NoRows
-from onnxq.errors import DatasetError, InferenceError, RecipeError
+from onnxq.errors import DatasetError, InferenceError, RecipeError, UsageError
 from onnxq.findings import Finding
 from onnxq.measurements import Judged, Quality, Unjudged
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import RunPlan
-from onnxq.pipeline.private_copies import copy_source, trusted_folders
+from onnxq.pipeline.private_copies import absolute_request, copy_source, trusted_folders
 from onnxq.recipes import StaticQdq
 from onnxq.sources import source_path
 from onnxq.stages import (
@@ -72,7 +72,7 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
     """
     converted = _convert(plan, bench)
     rows = _load_rows(plan, bench, converted)
-    _check_calibration(plan, rows)
+    _check_demands(plan, rows)
     request = PrepareRequest(model=converted.model)
     prepared = bench.run(PREPARE, request, _operators(converted.model))
     outputs, judged = _judge_float(plan, bench, prepared.model, rows)
@@ -138,7 +138,7 @@ def _convert(plan: RunPlan, bench: Bench) -> ConvertResult:
     request = ConvertRequest(
         source=copy_source(plan.source, copies),
         declared=plan.declared,
-        data=plan.data,
+        data=absolute_request(plan.data),
         check=plan.check,
         seed=plan.seed,
         trusted_folders=trusted_folders(plan.source),
@@ -147,20 +147,26 @@ def _convert(plan: RunPlan, bench: Bench) -> ConvertResult:
 
 
 def _load_rows(plan: RunPlan, bench: Bench, converted: ConvertResult) -> LoadRowsResult:
-    if isinstance(plan.data, NoDataRequest):
+    data = absolute_request(plan.data)
+    if isinstance(data, NoDataRequest):
         return LoadRowsResult(
             evaluation=NoRows(), calibration=NoRows(), labelled=False, classes=0, findings=()
         )
     request = LoadRowsRequest(
-        data=plan.data,
-        calibration=plan.calibration,
+        data=data,
+        calibration=absolute_request(plan.calibration),
         signature=converted.model.signature,
         declared=plan.declared,
+        split=any(isinstance(recipe, StaticQdq) for recipe in plan.recipes.values()),
     )
-    return bench.run(LOAD_ROWS, request, plan.data.spec)
+    return bench.run(LOAD_ROWS, request, data.spec)
 
 
-def _check_calibration(plan: RunPlan, rows: LoadRowsResult) -> None:
+def _check_demands(plan: RunPlan, rows: LoadRowsResult) -> None:
+    if plan.limits.max_drop_given and not rows.labelled:
+        message = "--max-drop limits a drop against labels, and the rows have no labels."
+        hint = "Give labelled rows (an array y, or class folders), or leave --max-drop out."
+        raise UsageError(message, code="OQ100", hint=hint)
     static = [a for a, recipe in plan.recipes.items() if isinstance(recipe, StaticQdq)]
     if plan.recipes_named and static and isinstance(rows.calibration, NoRows):
         message = f"recipe {static[0]!r} needs rows to calibrate on, and there are none."

@@ -8,7 +8,11 @@ import glob
 import shutil
 from pathlib import Path
 
+import msgspec
+
+from onnxq.datasets.values import DataRequest
 from onnxq.sources import KerasFile, OnnxFile, OwnWeights, Source, TorchFactory, WeightsFile
+from onnxq.stages import NoDataRequest
 
 
 def copy_source(source: Source, folder: Path) -> Source:
@@ -32,7 +36,20 @@ def copy_source(source: Source, folder: Path) -> Source:
             kept = (
                 OwnWeights() if isinstance(weights, OwnWeights) else _copy_weights(weights, folder)
             )
-            return TorchFactory(module, function, kept)
+            path = str(Path(module).absolute()) if module.endswith(".py") else module
+            return TorchFactory(path, function, kept)
+
+
+def absolute_request(data: DataRequest | NoDataRequest) -> DataRequest | NoDataRequest:
+    """Return a request for rows whose paths hold in a child, which works in its own folder."""
+    if isinstance(data, NoDataRequest):
+        return data
+    classes = Path(data.classes)
+    return msgspec.structs.replace(
+        data,
+        spec=str(Path(data.spec).absolute()),
+        classes=str(classes.absolute()) if data.classes and classes.is_file() else data.classes,
+    )
 
 
 def trusted_folders(source: Source) -> tuple[str, ...]:

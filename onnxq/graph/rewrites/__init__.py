@@ -1,1 +1,34 @@
-"""Rewrites of a graph, one a file: a pattern, its replacement, its condition, why."""
+"""Graph rewrites: one file each, with its pattern, its condition and its reason.
+
+``REWRITES`` is what preparation applies, in this order; ``FOR_QUANTIZERS`` is what a quantizer's
+private copy gets besides.
+"""
+
+from onnxq.graph.rewrites.avoid_reserved_names import AVOID_RESERVED_NAMES
+from onnxq.graph.rewrites.detach_passed_inputs import DETACH_PASSED_INPUTS
+from onnxq.graph.rewrites.flatten_gemm_bias import FLATTEN_GEMM_BIAS
+from onnxq.graph.rewrites.fold_gemm_scales import FOLD_GEMM_SCALES
+from onnxq.graph.rewrites.inline_functions import INLINE_FUNCTIONS
+from onnxq.graph.rewrites.lift_constants import LIFT_CONSTANTS
+from onnxq.graph.rewrites.name_nodes import NAME_NODES
+from onnxq.graph.rewrites.pool_spatial_mean import POOL_SPATIAL_MEAN
+from onnxq.graph.rewrites.rewrite import Exactness, Rewrite, Rewritten
+from onnxq.graph.rewrites.split_shared_weights import SPLIT_SHARED_WEIGHTS
+
+FIRST: tuple[Rewrite, ...] = (INLINE_FUNCTIONS, LIFT_CONSTANTS)
+"""Before general clean-up, which does not look into functions."""
+
+REWRITES: tuple[Rewrite, ...] = (
+    LIFT_CONSTANTS,
+    POOL_SPATIAL_MEAN,
+    FOLD_GEMM_SCALES,
+    FLATTEN_GEMM_BIAS,
+    NAME_NODES,
+    AVOID_RESERVED_NAMES,
+)
+"""After general clean-up, which leaves Constant nodes and makes nodes without names."""
+
+FOR_QUANTIZERS: tuple[Rewrite, ...] = (SPLIT_SHARED_WEIGHTS, DETACH_PASSED_INPUTS)
+"""On a quantizer's private copy only: the float model need not grow for them."""
+
+__all__ = ["FIRST", "FOR_QUANTIZERS", "REWRITES", "Exactness", "Rewrite", "Rewritten"]

@@ -1,0 +1,79 @@
+"""Rows as onnxruntime's calibrators want them.
+
+onnxq does not calibrate through this reader: it has statistics of its own. The reader is for
+those who call ``onnxruntime.quantization.quantize_static`` themselves.
+"""
+
+import os
+from collections.abc import Mapping
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+from onnxruntime.quantization import CalibrationDataReader
+
+from onnxq.arrays import Array
+from onnxq.calibration.feeds import Feeds, open_feeds
+from onnxq.datasets.values import StoredRows
+
+
+class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # untyped base
+    """Feeds rows to a calibrator of onnxruntime, run by run.
+
+    Works with ``quantize_static`` as it is, ``CalibStridedMinMax`` included::
+
+        reader = CalibrationReader({"x": np.load("rows.npy", mmap_mode="r")})
+        quantize_static("model.onnx", "model.int8.onnx", reader)
+
+    It can be read again: iterating starts over, and so does :meth:`rewind`. Rows are read when
+    their turn comes, so memory-mapped arrays stay on disk.
+
+    Args:
+        rows: Arrays by input name, axis 0 being rows, or rows that onnxq stored.
+        batch_rows: Rows a run: the model's batch where it is fixed. The rows of a last, partial
+            batch are left out (``dropped_rows`` counts them); fewer rows than one batch are
+            repeated to fill it.
+
+    Raises:
+        DatasetError: If there are no rows, or inputs have different numbers of them.
+        ValueError: If ``batch_rows`` is not positive.
+    """
+
+    def __init__(self, rows: Mapping[str, Array] | StoredRows, *, batch_rows: int = 1) -> None:
+        if isinstance(rows, StoredRows):
+            self._feeds = open_feeds(rows, batch_rows)
+        else:
+            self._feeds = Feeds(dict(rows), batch_rows)
+        self._runs = range(len(self._feeds))
+        self._next = iter(self._runs)
+
+    @property
+    def dropped_rows(self) -> int:
+        """Rows of a last, partial batch, which are never fed."""
+        return self._feeds.dropped_rows
+
+    def get_next(self) -> dict[str, Array] | None:
+        """Return the inputs of the next run; None after the last, as onnxruntime asks for it."""
+        return next((self._feeds[run] for run in self._next), None)
+
+    def rewind(self) -> None:
+        """Start over with the first run of the range."""
+        self._next = iter(self._runs)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Feed some of the runs only, from the first of them.
+
+        Args:
+            start_index: First run.
+            end_index: The run after the last; beyond the end means the end.
+        """
+        self._runs = range(len(self._feeds))[start_index:end_index]
+        self.rewind()
+
+    def __len__(self) -> int:
+        """Return the number of runs in all, whatever the range."""
+        return len(self._feeds)
+
+    def __iter__(self) -> "CalibrationReader":
+        """Start over, and iterate over the inputs of each run."""
+        self.rewind()
+        return self

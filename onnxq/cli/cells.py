@@ -1,0 +1,78 @@
+"""Numbers as a person reads them. Every unit that is shown is chosen here."""
+
+from collections.abc import Iterable
+
+from onnxq.cli.charset import MINUS, TIMES
+from onnxq.estimates import Estimate
+
+NOT_MEASURED = "-"
+
+_KILO = 1000.0
+_PERCENT = 100.0
+_COARSE_RATIO = 10.0
+
+
+def half_width(estimate: Estimate) -> float:
+    """Return the longer arm of an interval: what a ± must not understate."""
+    return max(estimate.high - estimate.value, estimate.value - estimate.low)
+
+
+def signed(value: float, digits: int) -> str:
+    """Write a difference with its sign; zero has none."""
+    text = f"{abs(value):.{digits}f}"
+    if not text.strip("0."):
+        return text
+    return f"{'+' if value > 0 else MINUS}{text}"
+
+
+def ratio(value: float) -> str:
+    """Write a ratio as ``2.01x``, with fewer decimals from 10 on."""
+    return f"{value:.{1 if value >= _COARSE_RATIO else 2}f}{TIMES}"
+
+
+def ratio_with_error(estimate: Estimate) -> str:
+    """Write a ratio as ``2.01x ±0.04``."""
+    digits = 1 if estimate.value >= _COARSE_RATIO else 2
+    return f"{ratio(estimate.value)} ±{half_width(estimate):.{digits}f}"
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """Write a share of one as a percentage, without the sign."""
+    return f"{share * _PERCENT:.{digits}f}"
+
+
+def decimals_for(values: Iterable[float]) -> int:
+    """Return the decimals with which the largest of some values has about three digits."""
+    largest = max((abs(value) for value in values), default=0.0)
+    return next((d for d, bound in ((0, 1000), (1, 100), (2, 1)) if largest >= bound), 3)
+
+
+def size_unit(sizes_bytes: Iterable[int]) -> tuple[str, float]:
+    """Choose one unit for some sizes.
+
+    Args:
+        sizes_bytes: Sizes.
+
+    Returns:
+        The unit's name and its bytes: kB if all are below 1 MB.
+    """
+    largest = max(sizes_bytes, default=0)
+    return ("MB", _KILO**2) if largest >= _KILO**2 else ("kB", _KILO)
+
+
+def duration(seconds: float) -> str:
+    """Write a wall time as ``3.2 s`` or ``2 min 05 s``."""
+    minute = 60
+    if seconds < minute:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // minute)} min {int(seconds % minute):02d} s"
+
+
+def interval_text(low: float, high: float, digits: int) -> str:
+    """Write an interval as ``[-1.56, +0.10]``."""
+    return f"[{signed(low, digits)}, {signed(high, digits)}]"
+
+
+def count_noun(count: int, noun: str) -> str:
+    """Write ``1 row`` or ``2 rows``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

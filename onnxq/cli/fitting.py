@@ -1,0 +1,109 @@
+"""A table is made to fit the screen: columns get shorter, then fewer; no row ever wraps."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from onnxq.cli.charset import crop, text_columns
+
+Tone: TypeAlias = Literal["plain", "good", "bad", "doubtful", "quiet"]
+
+GAP = 2
+KEEP = 0
+CROPPED = 16
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: What it says.
+        tone: What the colour, where there is one, repeats of what the text says.
+    """
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        title: One or two lines.
+        cells: From top to bottom.
+        shorter: The cells in fewer characters; empty where there is no shorter form.
+        shorter_title: The title of the shorter form.
+        numbers: Whether the cells are set flush right.
+        drop_rank: The column with the highest rank is left out first; :data:`KEEP` never is.
+        can_crop: Whether cells may be cut at their end.
+    """
+
+    title: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    shorter: tuple[Cell, ...] = ()
+    shorter_title: tuple[str, ...] = ()
+    numbers: bool = True
+    drop_rank: int = KEEP
+    can_crop: bool = False
+
+    @property
+    def width(self) -> int:
+        """Screen columns of the widest line."""
+        lines = (*self.title, *(cell.text for cell in self.cells))
+        return max(map(text_columns, lines), default=0)
+
+    def compact(self) -> "Column":
+        """Return the column in its shorter form."""
+        title = self.shorter_title or self.title
+        return replace(self, cells=self.shorter, title=title, shorter=())
+
+
+def total_width(columns: Iterable[Column]) -> int:
+    """Return the characters of a row, gaps included."""
+    widths = [column.width for column in columns]
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def fit_columns(columns: Iterable[Column], width: int, ellipsis: str) -> tuple[Column, ...]:
+    """Make columns fit a line.
+
+    Columns are left out first, by rank; then those that have a shorter form take it, unless it
+    is enough to cut long names to :data:`CROPPED` characters; then names are cut as far as it
+    takes, to one character at least.
+
+    Args:
+        columns: In the order shown.
+        width: Characters of a line.
+        ellipsis: One character that stands where a cell was cut.
+
+    Returns:
+        Columns whose rows fit, as far as the columns that must stay allow.
+    """
+    fitting = tuple(columns)
+    while total_width(fitting) > width:
+        rank = max(column.drop_rank for column in fitting)
+        if rank == KEEP:
+            break
+        fitting = tuple(column for column in fitting if column.drop_rank != rank)
+    while _cropped_width(fitting) > width and any(column.shorter for column in fitting):
+        chosen = next(column for column in fitting if column.shorter)
+        fitting = tuple(column.compact() if column is chosen else column for column in fitting)
+    excess = max(total_width(fitting) - width, 0)
+    return tuple(
+        _crop(column, max(column.width - excess, 1), ellipsis) if column.can_crop else column
+        for column in fitting
+    )
+
+
+def _cropped_width(columns: Iterable[Column]) -> int:
+    """Return the characters of a row whose long names are cut as far as is bearable."""
+    columns = tuple(columns)
+    saved = sum(max(column.width - CROPPED, 0) for column in columns if column.can_crop)
+    return total_width(columns) - saved
+
+
+def _crop(column: Column, width: int, ellipsis: str) -> Column:
+    cells = (replace(cell, text=crop(cell.text, width, ellipsis)) for cell in column.cells)
+    return replace(column, cells=tuple(cells))

@@ -1,0 +1,173 @@
+"""The notes under the table: one a variant, each a because, and one a finding."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from onnxq.cli.cells import count_noun, percent, signed
+from onnxq.cli.metric_words import change_of, words_for
+from onnxq.cli.operator_rows import operator_rows
+from onnxq.findings import Finding
+from onnxq.measurements import TIE_LOW, Accuracy, Judged, OperatorTime, SpeedRatio
+from onnxq.reports import (
+    Artefact,
+    Failed,
+    Limits,
+    Measured,
+    NotApplicable,
+    Report,
+    Skipped,
+    Unusable,
+    Variant,
+)
+
+_LEFT_FLOAT_SHOWN = 2
+_SLOWER = "OQ201"
+_REMEDIES = {
+    "ConvInteger": "onnxruntime's kernel for it is slow; a static recipe (-r int8, with --data) "
+    "runs QLinearConv instead.",
+    "DynamicQuantizeLSTM": "The cell is too small for integers to pay.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A note.
+
+    Attributes:
+        mark: A number that a row of the table repeats, ``!`` for a warning, ``i`` otherwise.
+        subject: What it is about.
+        text: One or more sentences.
+    """
+
+    mark: str
+    subject: str
+    text: str
+
+
+def report_notes(report: Report) -> tuple[Note, ...]:
+    """Write the notes of a report: the variants' in the table's order, then the findings."""
+    aliases = {variant.alias for variant in report.variants}
+    texts = {variant.alias: _variant_text(report, variant) for variant in report.variants}
+    said = [(alias, text) for alias, text in texts.items() if text]
+    return (
+        *(Note(mark=str(n), subject=a, text=t) for n, (a, t) in enumerate(said, start=1)),
+        *(
+            Note(
+                mark="!" if finding.severity == "warning" else "i",
+                subject=finding.subject,
+                text=_finding_text(finding),
+            )
+            for finding in sorted(report.findings, key=lambda f: f.severity != "warning")
+            if finding.subject not in aliases
+        ),
+    )
+
+
+def note_marks(notes: Iterable[Note]) -> dict[str, str]:
+    """Return the numbers of the notes about variants, by alias."""
+    return {note.subject: note.mark for note in notes if note.mark.isdecimal()}
+
+
+def _variant_text(report: Report, variant: Variant) -> str:
+    findings = [f for f in report.findings if f.subject == variant.alias]
+    match variant:
+        case Measured():
+            sentences = _measured_sentences(report, variant, {f.code for f in findings})
+        case Skipped(reason=reason):
+            sentences = [_sentence(f"skipped: {reason}")]
+        case NotApplicable(reason=reason):
+            sentences = [_sentence(f"not applicable: {reason}")]
+        case Unusable(reason=reason):
+            sentences = [_sentence(f"unusable, never recommended: {reason}")]
+        case Failed(code=code, reason=reason, hint=hint):
+            sentences = [_sentence(f"failed ({code}): {reason}"), _sentence(hint)]
+    return " ".join(filter(None, (*sentences, *map(_finding_text, findings))))
+
+
+def _measured_sentences(report: Report, variant: Measured, codes: set[str]) -> list[str]:
+    if variant.alias == report.reference:
+        return []
+    measured = (v for v in report.variants if isinstance(v, Measured))
+    reference = next((v for v in measured if v.alias == report.reference), variant)
+    judged = variant.quality
+    return [
+        "" if _SLOWER in codes else speed_sentence(variant, reference),
+        drop_sentence(judged.accuracy, report.limits) if isinstance(judged, Judged) else "",
+        _nodes_sentence(variant.artefact),
+    ]
+
+
+def speed_sentence(variant: Measured, reference: Measured) -> str:
+    """Say why a variant is not faster than fp32; nothing where it is.
+
+    The reason is the family of operators whose time grew most, or shrank least.
+    """
+    if not variant.speed:
+        return ""
+    speed = variant.speed[0]
+    if speed.ratio.value > 1 and not speed.is_tie:
+        return ""
+    reason = _time_reason(variant.operators, reference.operators)
+    return f"{_standing(speed)}{f': {reason}' if reason else '.'}"
+
+
+def _standing(speed: SpeedRatio) -> str:
+    if speed.ratio.high < TIE_LOW:
+        return "slower than fp32 here"
+    low, high = speed.ratio.low, speed.ratio.high
+    return f"a tie with fp32 (95% interval of the ratio {low:.2f} to {high:.2f})"
+
+
+def _time_reason(others: tuple[OperatorTime, ...], floats: tuple[OperatorTime, ...]) -> str:
+    if not others:
+        return ""
+    rows = operator_rows(floats, others, most=len(others) + len(floats))
+    worst = max(rows, key=lambda row: row.other_ns - row.float_ns)
+    name = worst.label.split(" / ")[-1]
+    time = next((t for t in others if t.operator == name), None)
+    share = worst.other_ns / max(sum(t.ns for t in others), 1e-9)
+    count = f"{count_noun(time.count, 'node')} of {name}" if time else name
+    before = f"{_ms(worst.float_ns)} in fp32" if worst.float_ns else "fp32 has none"
+    remedy = f" {_REMEDIES[name]}" if name in _REMEDIES else ""
+    return (
+        f"{percent(share, 0)}% of its time is in {count} ({_ms(worst.other_ns)}; {before}).{remedy}"
+    )
+
+
+def _ms(nanoseconds: float) -> str:
+    return f"{nanoseconds / 1e6:.3g} ms"
+
+
+def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
+    """Say that a drop is, or may be, over the limit; nothing where it is inside."""
+    drop = accuracy.drop
+    if drop.high <= limits.max_drop:
+        return ""
+    words, moved = words_for(accuracy), change_of(accuracy)
+    flag = "--max-drop" if limits.max_drop_given else "the default limit,"
+    limit = f"{flag} {words.scale * limits.max_drop:g} {words.unit}"
+    ends = f"{signed(moved.low, words.digits)} to {signed(moved.high, words.digits)}"
+    verb = "is over" if drop.low > limits.max_drop else "crosses"
+    return f"the 95% interval, {ends} {words.unit}, {verb} {limit}."
+
+
+def _nodes_sentence(artefact: Artefact) -> str:
+    if not artefact.quantizable_nodes:
+        return ""
+    shown = [f"{name} ({why})" for name, why in artefact.left_float.items()][:_LEFT_FLOAT_SHOWN]
+    more = len(artefact.left_float) - len(shown)
+    left = f"; left in float: {', '.join(shown)}" if shown else ""
+    rest = f" and {more} more" if more else ""
+    return (
+        f"{artefact.quantized_nodes} of {count_noun(artefact.quantizable_nodes, 'node')} "
+        f"quantized{left}{rest}."
+    )
+
+
+def _finding_text(finding: Finding) -> str:
+    fix = f" {_sentence(f'Fix: {finding.fix}')}" if finding.fix else ""
+    return f"{_sentence(finding.message)}{fix} [{finding.code}]"
+
+
+def _sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."

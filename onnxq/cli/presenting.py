@@ -1,0 +1,117 @@
+"""The one place where results and errors reach the terminal.
+
+Reports go to stdout; errors, progress and warnings to stderr. With ``--json`` stdout holds one
+document and nothing else, in bytes that no terminal library touched.
+"""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+from onnxq.cli.screen import ColorChoice, Screen, read_screen
+from onnxq.errors import Interrupted, OnnxqError
+
+_SHORT, _MUTE = 1, 2
+_RED_BOLD, _PLAIN = "\x1b[1;31m", "\x1b[0m"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Presentation:
+    """How a command shows what it found.
+
+    Attributes:
+        json: One JSON document instead of text.
+        quiet: 1 shows no progress, 2 no report either.
+        verbose: 1 adds the code that serves the model.
+        color: What ``--color`` says.
+    """
+
+    json: bool = False
+    quiet: int = 0
+    verbose: int = 0
+    color: ColorChoice = "auto"
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether stages are told of while they run."""
+        return self.quiet < _SHORT
+
+    @property
+    def shows_report(self) -> bool:
+        """Whether text goes to stdout."""
+        return self.quiet < _MUTE and not self.json
+
+    def screen(self, stream: TextIO) -> Screen:
+        """Find out what a stream can show."""
+        return read_screen(stream, self.color, os.environ)
+
+
+def write_text(text: str, stream: TextIO) -> None:
+    """Write text; characters that the stream cannot encode become escapes.
+
+    A reader that went away (``| head``) is no failure: what was to be done is done.
+    """
+    write_bytes(text.encode(stream.encoding or "ascii", "backslashreplace"), stream)
+
+
+def write_bytes(data: bytes, stream: TextIO) -> None:
+    """Write bytes past the stream's own encoding."""
+    try:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it exits, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def present_error(error: OnnxqError, presentation: Presentation) -> int:
+    """Show an error that onnxq foresaw: no traceback, what to do next below it.
+
+    Args:
+        error: What happened. What an interrupted run had found out goes to stdout.
+        presentation: How to show it.
+
+    Returns:
+        The exit code.
+    """
+    partial = error.partial_report if isinstance(error, Interrupted) else b""
+    if partial:
+        _present_partial(partial, presentation)
+    elif presentation.json:
+        write_bytes(error_document(error), sys.stdout)
+    write_text(error_text(error, presentation.screen(sys.stderr)), sys.stderr)
+    return error.exit_code
+
+
+def error_text(error: OnnxqError, screen: Screen) -> str:
+    """Write an error as ``error[OQ103]: message``, its hint indented below."""
+    before, after = (_RED_BOLD, _PLAIN) if screen.color else ("", "")
+    lines = [f"{before}error[{error.code}]:{after} {screen.spell(error.message)}"]
+    lines += [f"  {screen.spell(line)}".rstrip() for line in error.hint.splitlines()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def error_document(error: OnnxqError) -> bytes:
+    """Write an error as the one document of ``--json``."""
+    import msgspec  # noqa: PLC0415 - --help must not load it
+
+    fields = {
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
+        "stage": error.stage,
+    }
+    return msgspec.json.format(msgspec.json.encode({"error": fields}), indent=2) + b"\n"
+
+
+def _present_partial(partial: bytes, presentation: Presentation) -> None:
+    from onnxq.cli.render import render_report  # noqa: PLC0415 - --help must not load it
+    from onnxq.reports import report_from_json  # noqa: PLC0415 - --help must not load it
+
+    if presentation.json:
+        write_bytes(partial, sys.stdout)
+    elif presentation.shows_report:
+        report = report_from_json(partial, origin="the interrupted run")
+        write_text(render_report(report, presentation.screen(sys.stdout)), sys.stdout)

@@ -1,0 +1,128 @@
+"""What the report says in words around its table: what ran, on what, and what comes next."""
+
+import shlex
+from collections.abc import Sequence
+
+from onnxq.cli.cells import count_noun, duration
+from onnxq.reports import (
+    DataFacts,
+    Environment,
+    Measured,
+    NoData,
+    Parity,
+    Report,
+    SourceFacts,
+)
+
+_VERSIONS_SHOWN = ("onnxruntime", "onnx")
+
+
+def command_text(command: Sequence[str]) -> str:
+    """Write a command as it can be pasted into a shell."""
+    return shlex.join(command)
+
+
+def header_lines(report: Report) -> tuple[str, ...]:
+    """Say what was run and where: versions, machine, model, rows."""
+    return (
+        _versions(report),
+        f"{environment_text(report.environment)} · {_batch(report)}",
+        source_text(report.source),
+        data_text(report.data),
+        *preprocess_lines(report.data),
+    )
+
+
+def _versions(report: Report) -> str:
+    packages = report.environment.packages
+    known = [f"{name} {packages[name]}" for name in _VERSIONS_SHOWN if name in packages]
+    return " · ".join([f"onnxq {report.onnxq}", *known])
+
+
+def environment_text(environment: Environment) -> str:
+    """Write the machine as ``AMD EPYC 9B14, 2 cores, AVX2 AVX512-VNNI``."""
+    isa = " ".join(name.upper().replace("_", "-") for name in environment.isa)
+    cores = count_noun(environment.cores, "core")
+    return ", ".join(filter(None, (environment.cpu, cores, isa)))
+
+
+def _batch(report: Report) -> str:
+    inputs = ", ".join(map(str, report.source.signature.inputs))
+    rows = {
+        latency.batch_rows
+        for variant in report.variants
+        if isinstance(variant, Measured)
+        for latency in variant.latencies
+    }
+    batch = f"batch {' and '.join(map(str, sorted(rows)))} of " if rows else ""
+    return f"{batch}{inputs}"
+
+
+def source_text(source: SourceFacts) -> str:
+    """Write the model, what exported it, and whether the export computes the same."""
+    made = f" by {source.exporter}" if source.exporter else ""
+    return (
+        f"{source.given} ({source.framework}){made}, opset {source.opset}; {_parity_text(source)}"
+    )
+
+
+def _parity_text(source: SourceFacts) -> str:
+    match source.parity:
+        case Parity(probes=probes) if probes:
+            worst = max(probe.max_abs_difference for probe in probes)
+            return (
+                f"equal to the source within {worst:.1e} ({count_noun(len(probes), 'comparison')})"
+            )
+        case Parity():
+            return "nothing to compare with the source"
+        case unchecked:
+            return f"not compared with the source: {unchecked.reason}"
+
+
+def data_text(data: DataFacts | NoData) -> str:
+    """Write how many rows stand behind the figures, and of what kind."""
+    if isinstance(data, NoData):
+        return "no rows were given: nothing is calibrated, and outputs are not judged"
+    kind = "labelled row" if data.labelled else "row"
+    origin = data.calibration_spec or "kept apart from them"
+    calibration = (
+        f" · {count_noun(data.calibration_rows, 'row')} for calibration, {origin}"
+        if data.calibration_rows
+        else ""
+    )
+    judged = count_noun(data.evaluation_rows, kind)
+    return f"{judged} of {data.spec}, seed {data.seed}{calibration}"
+
+
+def preprocess_lines(data: DataFacts | NoData) -> tuple[str, ...]:
+    """Write how images became rows, as ``--preprocess`` takes it; nothing where none did."""
+    if isinstance(data, NoData) or not data.preprocess:
+        return ()
+    return (f"preprocess {data.preprocess}",)
+
+
+def seconds_text(report: Report) -> str:
+    """Write the wall time in all, and that of the stages, longest first."""
+    stages = sorted(report.seconds.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in stages)
+    return f"{duration(report.work_seconds)}{f': {parts}' if parts else ''}"
+
+
+def next_text(report: Report, out: str) -> str:
+    """Return what to do next, as a command where there is one; empty where nothing is left."""
+    files = {v.alias: v.artefact.file for v in report.variants if isinstance(v, Measured)}
+    file = files.get(report.verdict.alias, "")
+    words = command_text(report.command)
+    if report.interrupted:
+        return words
+    if isinstance(report.data, NoData):
+        return f"{words} --data val.npz"
+    match report.verdict.kind:
+        case "ship":
+            return command_text(("onnxq", "inspect", f"{out}/{file}"))
+        case "cannot_tell":
+            return f"the same with more labelled rows: {words}"
+        case "no_labels":
+            return "the same with labels (an array y in the .npz, or one folder a class)"
+        case _:
+            return ""

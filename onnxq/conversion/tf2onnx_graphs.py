@@ -1,0 +1,115 @@
+"""From what tf2onnx returns to a file that can be handed over."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx
+
+from onnxq.arrays import Array
+from onnxq.errors import ConversionError
+from onnxq.graph.cleaning import clean
+from onnxq.graph.nodes import default_opset, walk_nodes
+from onnxq.tensors import Dim
+
+_STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+_HINT = """\
+Replace the layer that needs it, or export the model in another way and give onnxq the result:
+  model.export('model.onnx', format='onnx')"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """An input or output as the source declares it.
+
+    Attributes:
+        name: Its name in the ONNX graph.
+        shape: A size for each axis, or a symbol where the axis is free.
+    """
+
+    name: str
+    shape: tuple[Dim, ...]
+
+
+def finish_graph(
+    proto: onnx.ModelProto,
+    *,
+    name: str,
+    inputs: tuple[Port, ...],
+    outputs: tuple[Port, ...],
+    constants: Mapping[str, Array],
+) -> onnx.ModelProto:
+    """Make a tf2onnx graph what the source declares, and no more than ONNX allows.
+
+    Args:
+        proto: What tf2onnx returned; stays as it is.
+        name: For the graph; tf2onnx's own holds a counter.
+        inputs: In the declared order.
+        outputs: In the declared order.
+        constants: Values of what the traced function captured, by the name of the graph input
+            that tf2onnx makes of each; they become initializers.
+
+    Returns:
+        The model, cleaned.
+
+    Raises:
+        ConversionError: If an operator does not exist in the operator sets, or an input or
+            output is missing.
+    """
+    _check_operators(proto)
+    found = {value.name: value for value in proto.graph.input}
+    captured = [key for key in found if key in constants]
+    _check_names("inputs", set(found) - set(captured), inputs)
+    _check_names("outputs", {value.name for value in proto.graph.output}, outputs)
+    found |= {value.name: value for value in proto.graph.output}
+    interface = onnx.GraphProto()
+    interface.input.extend(_declare(found[port.name], port) for port in inputs)
+    interface.output.extend(_declare(found[port.name], port) for port in outputs)
+    filled = onnx.ModelProto()
+    filled.CopyFrom(proto)
+    filled.graph.name = name
+    filled.graph.initializer.extend(
+        onnx.numpy_helper.from_array(constants[key], key) for key in captured
+    )
+    finished = clean(filled, interface)
+    onnx.checker.check_model(finished)
+    return finished
+
+
+def _check_names(kind: str, found: set[str], ports: tuple[Port, ...]) -> None:
+    expected = {port.name for port in ports}
+    if found != expected:
+        message = f"tf2onnx changed the {kind}: found {sorted(found)}, expected {sorted(expected)}."
+        raise ConversionError(message, code="OQ151", hint=_HINT)
+
+
+def _declare(value: onnx.ValueInfoProto, port: Port) -> onnx.ValueInfoProto:
+    """Name the free axes; a size that only tf2onnx found out is kept, but not of the batch."""
+    found = value.type.tensor_type.shape.dim
+    shape = [
+        found[axis].dim_value if axis and isinstance(dim, str) and len(found) > axis
+        and found[axis].HasField("dim_value") and found[axis].dim_value > 0 else dim
+        for axis, dim in enumerate(port.shape)
+    ]  # fmt: skip
+    return onnx.helper.make_tensor_value_info(port.name, value.type.tensor_type.elem_type, shape)
+
+
+def _check_operators(proto: onnx.ModelProto) -> None:
+    """Refuse what tf2onnx only logs: TensorFlow operators that it copied into the file."""
+    opset = default_opset(proto)
+    unknown = Counter(node.op_type for node in walk_nodes(proto.graph) if not _exists(node, opset))
+    if unknown:
+        names = ", ".join(f"{name} ({count}x)" for name, count in sorted(unknown.items()))
+        message = f"tf2onnx cannot write these operators as ONNX opset {opset}: {names}."
+        raise ConversionError(message, code="OQ151", hint=_HINT)
+
+
+def _exists(node: onnx.NodeProto, opset: int) -> bool:
+    if node.domain == "ai.onnx.ml":
+        return onnx.defs.has(node.op_type, domain=node.domain)
+    if node.domain not in _STANDARD_DOMAINS:
+        return False
+    try:
+        return not onnx.defs.get_schema(node.op_type, opset, "").deprecated
+    except onnx.defs.SchemaError:
+        return False

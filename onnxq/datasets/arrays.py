@@ -1,0 +1,55 @@
+"""What is known about an array of rows before any of it is read."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_CHANNELS = frozenset({1, 3, 4})
+
+
+@dataclass(frozen=True)
+class RawArray:
+    """An array as its header, or the first image of a folder, describes it.
+
+    Attributes:
+        name: In the file; ``images`` for a folder of images.
+        dtype: Of its elements.
+        shape: Axis 0 is rows.
+        images: Whether rows are known to be pixels with channels last, as image files give them.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    images: bool = False
+
+    @property
+    def count_rows(self) -> int:
+        """Rows that the array holds; 0 for a scalar."""
+        return self.shape[0] if self.shape else 0
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape[1:]
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether the elements are ``uint8``, as pixels are."""
+        return self.dtype == np.uint8
+
+    def __str__(self) -> str:
+        """Render as ``images uint8 [1000, 32, 32, 3]``."""
+        return f"{self.name} {self.dtype} {list(self.shape)}"
+
+
+def has_channels_last(row_shape: tuple[int, ...]) -> bool:
+    """Whether a row of this shape is an image ``[height, width, channels]`` by its looks."""
+    return len(row_shape) == 3 and row_shape[2] in _CHANNELS  # noqa: PLR2004 - an image's axes
+
+
+def has_channels_first(row_shape: tuple[int, ...]) -> bool:
+    """Whether a row of this shape is an image ``[channels, height, width]`` by its looks."""
+    first = len(row_shape) == 3 and row_shape[0] in _CHANNELS  # noqa: PLR2004 - an image's axes
+    return first and not has_channels_last(row_shape)

@@ -1,0 +1,250 @@
+"""Loading rows: the stage that stores them, and the first rows for those who only try them."""
+
+import errno
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from onnxq.arrays import Array
+from onnxq.datasets.archives import Archive
+from onnxq.datasets.arrays import RawArray, has_channels_last
+from onnxq.datasets.labels import NO_LABELS
+from onnxq.datasets.matching import LABEL_KEY, find_labels
+from onnxq.datasets.opening import OpenRows, describe_rows, fed_blocks, load_labels, open_rows
+from onnxq.datasets.origins import open_origin, origin_arrays, origin_title
+from onnxq.datasets.pixels import preprocessed_shape
+from onnxq.datasets.splitting import Indices, choose_rows, split_rows
+from onnxq.datasets.storing import StoredPart, store_rows
+from onnxq.datasets.values import (
+    AsGiven,
+    CalibrationSet,
+    DataRequest,
+    EvaluationSet,
+    NoRows,
+    PreprocessSpec,
+)
+from onnxq.errors import DatasetError
+from onnxq.events import Progressed, Tell
+from onnxq.findings import Finding
+from onnxq.stages import LOAD_ROWS, LoadRowsRequest, LoadRowsResult
+from onnxq.tensors import DTYPES, DType, Signature, TensorSpec
+
+MAX_STORED_BYTES = 8 * 2**30
+"""Bytes of the rows that are stored in the work folder, at most."""
+
+_EVALUATION = "evaluation"
+_CALIBRATION = "calibration"
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Rows of one origin that are to be stored: positions in ``chosen`` by part."""
+
+    opened: OpenRows
+    chosen: Indices
+    parts: dict[str, Indices]
+
+    @property
+    def stored_bytes(self) -> int:
+        return sum(
+            len(self.chosen) * math.prod(fit.row_shape) * fit.cast.target.itemsize
+            for fit in self.opened.fits
+        )
+
+
+def load_rows(request: LoadRowsRequest, folder: Path, tell: Tell) -> LoadRowsResult:
+    """Read, preprocess, fit, split and store rows: the stage function.
+
+    Without rows to calibrate on, a seeded fifth of the rows, 256 at most, is set aside for that.
+    Rows are stored in the order of the data, in C order, without their batch; memory stays flat.
+
+    Args:
+        request: Which rows, and what they must fit.
+        folder: Where files go.
+        tell: Told of progress, in rows of one input.
+
+    Returns:
+        The stored rows, and what was noticed.
+
+    Raises:
+        DatasetError: If rows do not fit (OQ121, OQ122), are not finite (OQ123), there are none
+            (OQ124), labels are bad (OQ125), preprocessing does not apply (OQ126), or they cannot
+            be read or stored (OQ127).
+        MissingDependencyError: OQ108, if images are read without Pillow.
+    """
+    jobs = _plan_jobs(request)
+    _check_space(jobs, folder)
+    findings = [one for job in jobs for one in describe_rows(job.opened, job.chosen)]
+    labels = load_labels(jobs[0].opened, jobs[0].chosen, request.signature)
+    advance = _counter(tell, sum(len(job.chosen) * len(job.opened.fits) for job in jobs))
+    stored: dict[str, StoredPart] = {}
+    with _full_disk_said(folder):
+        for job in jobs:
+            theirs = labels if job is jobs[0] else NO_LABELS
+            stored |= store_rows(job.opened, job.chosen, job.parts, theirs, folder, advance)
+    findings += [*labels.findings, *_describe_overlap(jobs, stored)]
+    return LoadRowsResult(
+        evaluation=EvaluationSet(stored[_EVALUATION].rows),
+        calibration=(
+            CalibrationSet(stored[_CALIBRATION].rows) if _CALIBRATION in stored else NoRows()
+        ),
+        labelled=labels.are_given,
+        classes=labels.classes,
+        findings=tuple(one for at, one in enumerate(findings) if one not in findings[:at]),
+    )
+
+
+def load_probe_rows(
+    request: DataRequest, signature: Signature, *, count_rows: int
+) -> dict[str, Array]:
+    """Load the first rows, fit to a model, into memory.
+
+    Args:
+        request: Which rows; its limit and its seed do not matter here.
+        signature: What the rows must fit.
+        count_rows: Rows wanted; fewer come back where there are fewer.
+
+    Returns:
+        An array for each input, by name; axis 0 is rows.
+
+    Raises:
+        DatasetError: As for :func:`load_rows`.
+        MissingDependencyError: OQ108, if images are read without Pillow.
+    """
+    opened = open_rows(request, signature)
+    first = np.arange(min(count_rows, opened.count_rows))
+    describe_rows(opened, first)
+    return {
+        fit.wanted.name: np.concatenate(list(fed_blocks(opened, fit, first))) for fit in opened.fits
+    }
+
+
+def data_specs(request: DataRequest, *, channels_first: bool) -> tuple[TensorSpec, ...]:
+    """Describe what rows would look like to a model that takes any shape.
+
+    Args:
+        request: Which rows; with ``mapping``, only arrays that it maps to inputs are described.
+        channels_first: Whether images are shown as ``[N, channels, height, width]``, as PyTorch
+            modules take them.
+
+    Returns:
+        A spec for each array but the labels, under the name of its input where it is mapped, the
+        batch axis being ``N``. Bytes become float32, and so does float64.
+
+    Raises:
+        DatasetError: If the data cannot be opened, or preprocessing does not apply.
+        MissingDependencyError: OQ108, if images are read without Pillow.
+    """
+    origin = open_origin(request)
+    arrays = origin_arrays(origin, request.preprocess)
+    inputs = {name: array for name, array in request.mapping.items() if name != LABEL_KEY}
+    if isinstance(origin, Archive):
+        mapping = {name: a for name, a in request.mapping.items() if a in arrays}
+        labels = find_labels(arrays, mapping, set(inputs), origin_title(origin))
+        arrays = {name: array for name, array in arrays.items() if array not in labels}
+    if inputs:
+        arrays = {name: arrays[array] for name, array in inputs.items() if array in arrays}
+    return tuple(
+        _spec(name, array, request.preprocess, channels_first=channels_first)
+        for name, array in arrays.items()
+    )
+
+
+def _spec(
+    name: str, array: RawArray, preprocess: PreprocessSpec | AsGiven, *, channels_first: bool
+) -> TensorSpec:
+    shape = array.row_shape
+    if array.is_bytes and isinstance(preprocess, PreprocessSpec):
+        shape = preprocessed_shape(array, preprocess)
+    if channels_first and has_channels_last(shape):
+        shape = (shape[2], *shape[:2])
+    found: DType = next((dtype for dtype in DTYPES if dtype == array.dtype.name), "float32")
+    dtype: DType = "float32" if found in {"uint8", "float64"} else found
+    return TensorSpec(name, dtype, ("N", *shape))
+
+
+def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
+    """Plan what is stored: first the rows to evaluate on, then those of ``--calib``."""
+    opened, chosen = _choose(request, request.data)
+    if isinstance(request.calibration, DataRequest):
+        other, others = _choose(request, request.calibration)
+        return [
+            _Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))}),
+            _Job(other, others, {_CALIBRATION: np.arange(len(others))}),
+        ]
+    for_ranges, for_judging = split_rows(len(chosen), request.data.seed)
+    parts = {_CALIBRATION: for_ranges, _EVALUATION: for_judging}
+    return [_Job(opened, chosen, {name: part for name, part in parts.items() if len(part)})]
+
+
+def _choose(request: LoadRowsRequest, data: DataRequest) -> tuple[OpenRows, Indices]:
+    opened = open_rows(data, request.signature, request.declared)
+    return opened, choose_rows(opened.count_rows, data.limit_rows, data.seed)
+
+
+def _check_space(jobs: list[_Job], folder: Path) -> None:
+    needed = sum(job.stored_bytes for job in jobs)
+    free = shutil.disk_usage(folder).free
+    room = min(MAX_STORED_BYTES, free)
+    if needed <= room:
+        return
+    title, limit = jobs[0].opened.title, f"{MAX_STORED_BYTES / 2**30:.3g} GiB are stored at most"
+    if room == free:
+        limit = f"{free / 2**30:.1f} GiB are free in the work folder"
+    message = f"the rows in {title} would take {needed / 2**30:.3g} GiB: {limit}."
+    rows = sum(len(job.chosen) for job in jobs) * room // needed
+    rows -= rows % 10 ** (len(str(rows)) - 1)
+    hint = f"Use fewer:  --limit {rows}" if rows else "Rows are too large: check their shape."
+    raise DatasetError(message, code="OQ127", hint=hint)
+
+
+@contextmanager
+def _full_disk_said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        message = f"the disk is full: rows could not be stored in {folder}."
+        hint = "Free some space, or use fewer rows:  --limit 1000"
+        raise DatasetError(message, code="OQ127", hint=hint) from error
+
+
+def _describe_overlap(jobs: list[_Job], stored: dict[str, StoredPart]) -> list[Finding]:
+    if _CALIBRATION not in stored:
+        return []
+    judged = set(stored[_EVALUATION].digests)
+    digests = stored[_CALIBRATION].digests
+    shared = sum(digest in judged for digest in digests)
+    if not shared:
+        return []
+    title = jobs[-1].opened.title
+    reason = "" if len(jobs) > 1 else f", because {title} holds rows more than once"
+    message = f"{shared} of {len(digests)} calibration rows are evaluation rows as well{reason}."
+    return [
+        Finding(
+            code="OQ141",
+            subject=title,
+            message=message,
+            evidence={"shared_rows": shared, "calibration_rows": len(digests)},
+            fix="Calibrate on other rows: these flatter the quantized models.",
+            severity="warning",
+        )
+    ]
+
+
+def _counter(tell: Tell, total: int) -> Callable[[int], None]:
+    done = 0
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        tell(Progressed(stage=LOAD_ROWS.name, done=done, total=total))
+
+    return advance

@@ -1,0 +1,73 @@
+"""Which versions of onnxruntime can load a model: its opset, its IR version, its domains."""
+
+import onnx
+from onnx import ModelProto, NodeProto
+
+from onnxq.graph.nodes import default_opset, walk_nodes
+
+_LIMITS: tuple[tuple[str, int, int], ...] = (
+    ("1.17", 9, 20),
+    ("1.18", 10, 21),
+    ("1.21", 10, 22),
+    ("1.23", 11, 23),
+    ("1.24", 13, 25),
+    ("1.26", 13, 26),
+)
+"""Release, highest IR version, highest opset, each measured by loading models into the wheels of
+1.17.3, 1.18.1, 1.19.2, 1.20.1, 1.21.1, 1.22.1, 1.23.2, 1.24.4, 1.26.0, 1.28.0 and 1.31.1; releases
+that read what the one before them reads are left out."""
+
+_NEWEST = "1.31"
+_CONTRIB: dict[str, str] = {"DequantizeLinear": "1.20", "QuantizeLinear": "1.20"}
+"""Operators of ``com.microsoft`` that 1.17 refuses, with the first release seen to load them."""
+_EIGHT_BITS = 8
+
+
+def lowest_ir(opset: int) -> int:
+    """Return the lowest IR version that a model of an opset may declare.
+
+    Args:
+        opset: Version of the standard operator set.
+
+    Returns:
+        For example 8 for opset 17.
+    """
+    imports = [onnx.helper.make_opsetid("", opset)]
+    return onnx.helper.find_min_ir_version_for(imports, ignore_unknown=True)
+
+
+def used_domains(proto: ModelProto) -> tuple[str, ...]:
+    """Return the domains of a model's nodes, sorted; the standard one is ``ai.onnx``."""
+    nodes = [*walk_nodes(proto.graph), *(node for f in proto.functions for node in f.node)]
+    return tuple(sorted({node.domain or "ai.onnx" for node in nodes}))
+
+
+def min_runtime(proto: ModelProto) -> str:
+    """Return the lowest release of onnxruntime that can load a model.
+
+    It follows from opset, IR version and the operators of ``com.microsoft``; custom operators of
+    other domains need a library of their own and are not looked at.
+
+    Args:
+        proto: Any model.
+
+    Returns:
+        Such as ``1.17``, the oldest release that was measured; ``newer than 1.31`` where no
+        measured release can load the model.
+    """
+    opset = default_opset(proto)
+    fitting = [v for v, ir, top in _LIMITS if proto.ir_version <= ir and opset <= top]
+    if not fitting:
+        return f"newer than {_NEWEST}"
+    needed = [fitting[0], *(_contrib_runtime(node) for node in walk_nodes(proto.graph))]
+    return max(needed, key=lambda version: tuple(map(int, version.split("."))))
+
+
+def _contrib_runtime(node: NodeProto) -> str:
+    oldest = _LIMITS[0][0]
+    if node.domain != "com.microsoft":
+        return oldest
+    if node.op_type == "MatMulNBits":
+        bits = next((a.i for a in node.attribute if a.name == "bits"), 4)
+        return _NEWEST if bits == _EIGHT_BITS else oldest
+    return _CONTRIB.get(node.op_type, oldest)

@@ -1,0 +1,131 @@
+"""Which activations of a float graph need a range, and which of them share one.
+
+onnxruntime's QDQ quantizer wants a range for every tensor that it puts between QuantizeLinear
+and DequantizeLinear. Many of those ranges are one and the same:
+
+* moving operators (MaxPool, Transpose, Reshape, …) hand on integers with the scale that they got;
+* what Relu or Clip reads takes the range of their result, and the operator disappears;
+* what a Concat alone reads takes the range of the result: it would be requantized to that scale
+  at once, so a finer one costs time and a second rounding and keeps nothing.
+
+So only the *leaders* have to be collected while calibrating.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import onnx
+
+from onnxq.graph.integer_nodes import (
+    ABSORBED,
+    MOVING,
+    IntegerNodes,
+    find_integer_nodes,
+)
+from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
+
+_RANKING = frozenset({"Sigmoid", "Softmax", "LogSoftmax"})
+_SHAPING = frozenset({
+    "Cast", "Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
+    "Transpose", "Unsqueeze",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QdqEdges:
+    """What a static QDQ recipe makes of a graph.
+
+    Attributes:
+        nodes: First outputs of the nodes that become integer.
+        leaders: For each activation that needs a range, the one whose values decide it: itself
+            or another one. In the order of the graph.
+        unclipped: Leaders that reach a Sigmoid, a Softmax or a graph output with nothing but a
+            change of shape between: their largest values are what the model says, so no range
+            may cut them off.
+        left_float: Reason, by first output, for each node that could matter and stays float.
+    """
+
+    nodes: frozenset[str]
+    leaders: dict[str, str]
+    unclipped: frozenset[str]
+    left_float: dict[str, str]
+
+    @property
+    def collected(self) -> tuple[str, ...]:
+        """Activations whose values must be seen, in the order of the graph."""
+        leaders = set(self.leaders.values())
+        return tuple(name for name in self.leaders if name in leaders)
+
+
+def find_qdq_edges(graph: onnx.GraphProto) -> QdqEdges:
+    """Find out what a static QDQ recipe quantizes, and which ranges it needs.
+
+    Args:
+        graph: A prepared float graph (opset 13 up, float32, no quantized nodes).
+
+    Returns:
+        Its integer nodes and their edges; no nodes where nothing can be quantized.
+    """
+    flow = trace_tensors(graph)
+    integer = find_integer_nodes(flow)
+    leaders = _follow(flow, integer)
+    _share_along_concat(flow, integer, leaders)
+    unclipped = {leader for name, leader in leaders.items() if _is_ranked(name, flow)}
+    return QdqEdges(integer.names, leaders, frozenset(unclipped), integer.left_float)
+
+
+def _follow(flow: TensorFlow, integer: IntegerNodes) -> dict[str, str]:
+    """Give each quantized tensor its leader, along moving and absorbed nodes."""
+    tensors = (name for node in flow.nodes for name in (*node.input, *node.output))
+    leaders = {name: name for name in tensors if name in integer.quantized}
+    for node in flow.nodes:
+        if node.output[0] not in integer.names:
+            continue
+        if node.op_type in MOVING:
+            leaders.update((name, leaders[node.input[0]]) for name in node.output if name)
+        elif node.op_type in ABSORBED:
+            _redirect(leaders, leaders[node.input[0]], node.output[0])
+    return leaders
+
+
+def _share_along_concat(flow: TensorFlow, integer: IntegerNodes, leaders: dict[str, str]) -> None:
+    """Let what a Concat alone reads take the range of its result, the last Concat first."""
+    for node in reversed(flow.nodes):
+        if node.op_type != "Concat" or node.output[0] not in integer.names:
+            continue
+        for name in dict.fromkeys(node.input):
+            group = [member for member, leader in leaders.items() if leader == leaders[name]]
+            if _is_read_by_alone(group, node, flow, integer):
+                _redirect(leaders, leaders[name], leaders[node.output[0]])
+
+
+def _is_read_by_alone(
+    group: Iterable[str], concat: onnx.NodeProto, flow: TensorFlow, integer: IntegerNodes
+) -> bool:
+    """Whether a group of tensors is read by a Concat and by what moves it, and by nothing else."""
+    for name in group:
+        if name in flow.kept or name not in flow.producers:
+            return False
+        for reader in flow.read_by(name):
+            moves = reader.op_type in MOVING | ABSORBED and reader.output[0] in integer.names
+            if reader.output[0] != concat.output[0] and not moves:
+                return False
+    return True
+
+
+def _redirect(leaders: dict[str, str], old: str, new: str) -> None:
+    for name, leader in leaders.items():
+        if leader == old:
+            leaders[name] = new
+
+
+def _is_ranked(name: str, flow: TensorFlow) -> bool:
+    """Whether a tensor reaches a Sigmoid, a Softmax or an output, only its shape being changed."""
+    if name in flow.outputs:
+        return True
+    for reader in flow.read_by(name):
+        if reader.op_type in _RANKING:
+            return True
+        if reader.op_type in _SHAPING and any(_is_ranked(out, flow) for out in reader.output):
+            return True
+    return False

@@ -1,0 +1,61 @@
+"""Which packages onnxq uses, which extra brings them, and which are installed."""
+
+import importlib.metadata
+
+from msgspec import Struct
+
+BASE_PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxslim", "msgspec", "psutil", "rich", "click")
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "torch": ("torch", "onnxscript"),
+    "keras": ("tensorflow", "keras", "tf2onnx"),
+    "images": ("pillow",),
+}
+"""What each extra brings; a test compares it with the package's own metadata."""
+
+EXTRA_DISK_BYTES = {"torch": 904_000_000, "keras": 1_437_000_000, "images": 20_000_000}
+"""Measured on Linux x86-64 with the CPU builds, beside the base; CUDA builds take several GB."""
+
+_DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "tensorflow")}
+
+
+class Package(Struct, frozen=True, kw_only=True):
+    """A package that onnxq uses.
+
+    Attributes:
+        name: What it is called.
+        version: Empty where it is missing.
+        extra: The extra that brings it; empty for the base.
+    """
+
+    name: str
+    version: str
+    extra: str
+
+
+def list_packages() -> tuple[Package, ...]:
+    """List the packages of the base and of the extras; nothing is imported."""
+    extras = [(name, extra) for extra, names in EXTRAS.items() for name in names]
+    return tuple(
+        Package(name=name, version=installed_version(name), extra=extra)
+        for name, extra in (*((name, "") for name in BASE_PACKAGES), *extras)
+    )
+
+
+def installed_version(name: str) -> str:
+    """Return a package's version; empty where it is not installed."""
+    for distribution in _DISTRIBUTIONS.get(name, (name,)):
+        try:
+            return importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def missing_packages(extra: str) -> tuple[str, ...]:
+    """Return the packages of an extra that are not installed; none for the base."""
+    return tuple(name for name in EXTRAS.get(extra, ()) if not installed_version(name))
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra."""
+    return f"pip install 'onnxq[{extra}]'"

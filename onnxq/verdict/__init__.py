@@ -1,0 +1,5 @@
+"""The verdict: what to do with a model, a pure function of what was measured."""
+
+from onnxq.verdict.deciding import decide
+
+__all__ = ["decide"]

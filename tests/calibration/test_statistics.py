@@ -1,0 +1,115 @@
+from functools import reduce
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from onnxq.calibration.statistics import (
+    StatisticsCollector,
+    bin_edges,
+    bin_numbers,
+    histogram,
+    is_finite,
+)
+
+FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
+ROWS = st.lists(hnp.arrays(np.float32, st.integers(0, 20), elements=FINITE), min_size=1, max_size=6)
+
+
+def collect(rows, chosen=None):
+    collector = StatisticsCollector(len(rows))
+    for index in range(len(rows)) if chosen is None else chosen:
+        collector.fold(index, rows[index])
+    return collector.statistics()
+
+
+def assert_same(one, other):
+    for name in ("count", "zeros", "low", "high"):
+        assert getattr(one, name) == getattr(other, name)
+    for name in ("counts", "row_lows", "row_highs", "row_non_finite"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@given(ROWS)
+def test_equals_numpy_on_the_whole_buffer(rows):
+    found = collect(rows)
+    buffer = np.concatenate(rows)
+    assert found.count == buffer.size
+    assert found.zeros == int((buffer == 0).sum())
+    assert found.counts.sum() == buffer.size
+    if buffer.size:
+        assert (found.low, found.high) == (buffer.min(), buffer.max())
+    for row, low, high in zip(rows, found.row_lows, found.row_highs, strict=True):
+        assert (low, high) == ((row.min(), row.max()) if row.size else (np.inf, -np.inf))
+
+
+@pytest.mark.parametrize("size", [100, 20_000])  # counted in place, and by a histogram of its own
+def test_histogram_counts_equal_those_of_numpy(size):
+    values = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    found = collect([values])
+    high_halves = values.view(np.uint32) >> 16
+    np.testing.assert_array_equal(found.counts, np.bincount(high_halves, minlength=1 << 16))
+    bins = histogram(found, found.low, found.high)
+    inner = np.append(bins.lows, bins.highs[-1])
+    inner = inner[:-1][np.diff(inner) > 0]
+    counted, _ = np.histogram(values.astype(np.float64), np.append(inner, np.inf))
+    # NumPy closes bins below; ours are closed towards zero, which no drawn value but the
+    # smallest, where the histogram begins, can tell apart.
+    np.testing.assert_array_equal(counted, bins.weights)
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+def test_merge_is_exact_in_any_order_and_grouping(rows, random):
+    whole = collect(rows)
+    parts = [collect(rows, [index]) for index in range(len(rows))]
+    random.shuffle(parts)
+    assert_same(reduce(lambda one, other: one.merge(other), parts), whole)
+    while len(parts) > 1:
+        at = random.randrange(len(parts) - 1)
+        parts[at : at + 2] = [parts[at].merge(parts[at + 1])]
+    assert_same(parts[0], whole)
+
+
+def test_merging_statistics_of_other_data_is_refused():
+    with pytest.raises(ValueError, match="rows differ: 1 and 2"):
+        collect([np.ones(1, np.float32)]).merge(collect([np.ones(1, np.float32)] * 2))
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 50), elements=FINITE))
+def test_each_value_lies_in_its_bin(values):
+    lows, highs = bin_edges(bin_numbers(values).astype(np.int64))
+    assert (lows <= values).all()
+    assert (values <= highs).all()
+
+
+def test_bins_are_narrow():
+    bins = np.arange(0x0080, 0x7F80)  # normal positive numbers
+    lows, highs = bin_edges(bins)
+    assert ((highs - lows) / lows).max() <= 1 / 128
+    np.testing.assert_array_equal(highs[:-1], lows[1:])
+
+
+def test_values_that_are_not_finite_are_counted_and_never_folded_in():
+    collector = StatisticsCollector(3)
+    collector.fold(0, np.array([1.0, 2.0], np.float32))
+    collector.leave_out(1, np.array([np.nan, np.inf, -np.inf, 9.0], np.float32))
+    found = collector.statistics()
+    assert (found.count, found.low, found.high) == (2, 1.0, 2.0)
+    assert found.non_finite == 3
+    assert found.row_non_finite.tolist() == [0, 3, 0]
+    assert found.counts.sum() == 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_is_finite_sees_each_kind(bad):
+    assert is_finite(np.ones((2, 3), np.float32))
+    assert is_finite(np.ones((0, 3), np.float32))
+    assert not is_finite(np.array([0.0, bad, 1.0], np.float32))
+
+
+def test_views_in_any_memory_order_give_the_same_counts():
+    values = np.random.default_rng(1).standard_normal((4, 5, 6)).astype(np.float32)
+    assert_same(collect([values]), collect([np.ascontiguousarray(values.transpose(2, 0, 1))]))
+    assert_same(collect([values.transpose(2, 0, 1)]), collect([values]))

@@ -1,0 +1,148 @@
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from onnxq.conversion.from_onnx import convert_onnx
+from onnxq.errors import SourceError
+from onnxq.graph.model_files import load_proto, read_model
+from onnxq.runtime import open_predict
+
+WEIGHT = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+
+
+def matmul_model(*, opset=17, ir_version=8, batch="N", listed=False, domain="", op="MatMul"):
+    w = numpy_helper.from_array(WEIGHT, "w")
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 4])]
+    if listed:
+        inputs.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3]))
+    node = helper.make_node(op, ["x", "w"], ["y"], "product", domain=domain)
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, 3])
+    imports = [helper.make_opsetid("", opset)]
+    if domain:
+        imports.append(helper.make_opsetid(domain, 1))
+    graph = helper.make_graph([node], "g", inputs, [output], [w])
+    return helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
+
+
+def converted(model, tmp_path):
+    onnx.save(model, tmp_path / "given.onnx")
+    result = convert_onnx(tmp_path / "given.onnx", tmp_path / "out.onnx")
+    return result, read_model(tmp_path / "out.onnx")
+
+
+def run(path, rows=2):
+    x = np.random.default_rng(1).standard_normal((rows, 4)).astype(np.float32)
+    (y,) = open_predict(path)({"x": x}).values()
+    np.testing.assert_allclose(y, x @ WEIGHT, rtol=1e-5, atol=1e-6)
+
+
+def test_a_clean_model_keeps_its_opset(tmp_path):
+    result, model = converted(matmul_model(opset=15, ir_version=10), tmp_path)
+    assert result.lifted_from == 0
+    assert (model.opset, model.ir_version) == (15, 8)
+    run(tmp_path / "out.onnx")
+
+
+def test_initializers_are_no_longer_inputs(tmp_path):
+    _, model = converted(matmul_model(listed=True), tmp_path)
+    assert [spec.name for spec in model.signature.inputs] == ["x"]
+    assert [i.name for i in load_proto(model.path).graph.input] == ["x"]
+    run(tmp_path / "out.onnx")
+
+
+def test_a_fixed_batch_is_kept(tmp_path):
+    _, model = converted(matmul_model(batch=1), tmp_path)
+    assert model.signature.fixed_batch_rows == 1
+
+
+def test_an_old_opset_is_lifted(tmp_path):
+    result, model = converted(matmul_model(opset=9, ir_version=4, listed=True), tmp_path)
+    assert (result.lifted_from, model.opset, model.ir_version) == (9, 13, 7)
+    assert [spec.name for spec in model.signature.inputs] == ["x"]
+    run(tmp_path / "out.onnx")
+
+
+def test_external_data_comes_inside(tmp_path):
+    onnx.save(
+        matmul_model(),
+        tmp_path / "given.onnx",
+        save_as_external_data=True,
+        location="given.data",
+        size_threshold=0,
+    )
+    convert_onnx(tmp_path / "given.onnx", tmp_path / "out.onnx")
+    (tmp_path / "given.data").unlink()
+    run(tmp_path / "out.onnx")
+
+
+def test_local_functions_are_inlined(tmp_path):
+    model = matmul_model(domain="mine", op="Product")
+    body = [helper.make_node("MatMul", ["a", "b"], ["c"])]
+    imports = [helper.make_opsetid("", 17)]
+    model.functions.append(
+        helper.make_function("mine", "Product", ["a", "b"], ["c"], body, imports)
+    )
+    _, out = converted(model, tmp_path)
+    assert out.operators == {"MatMul": 1}
+    run(tmp_path / "out.onnx")
+
+
+def test_the_producer_is_named(tmp_path):
+    model = matmul_model()
+    model.producer_name, model.producer_version = "pytorch", "1.2"
+    assert converted(model, tmp_path)[0].exporter == "pytorch 1.2"
+    (tmp_path / "out.onnx").unlink()
+    assert converted(matmul_model(), tmp_path)[0].exporter
+
+
+def quantized_model():
+    scale = numpy_helper.from_array(np.float32(0.1), "s")
+    zero = numpy_helper.from_array(np.uint8(0), "z")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [value("x", TensorProto.FLOAT, ["N", 4])],
+        [value("y", TensorProto.FLOAT, ["N", 4])],
+        [scale, zero],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "words"),
+    [
+        (quantized_model(), "OQ110", ("1 DequantizeLinear", "1 QuantizeLinear")),
+        (matmul_model(opset=27), "OQ111", ("opset 27", "up to 26")),
+        (matmul_model(ir_version=14), "OQ111", ("IR version 14", "up to 13")),
+        (matmul_model(domain="my.ops", op="Mine"), "OQ111", ("my.ops.Mine",)),
+    ],
+    ids=["quantized", "opset", "ir", "domain"],
+)
+def test_what_cannot_be_converted_says_why(model, code, words, tmp_path):
+    (tmp_path / "given.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(SourceError) as caught:
+        convert_onnx(tmp_path / "given.onnx", tmp_path / "out.onnx")
+    assert caught.value.code == code
+    for word in words:
+        assert word in caught.value.message
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_an_opset_that_cannot_be_lifted_is_said(tmp_path, monkeypatch):
+    def refuse(_proto, _opset):
+        message = "No adapter for Scan\nand a page of C++"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", refuse)
+    (tmp_path / "given.onnx").write_bytes(matmul_model(opset=8).SerializeToString())
+    with pytest.raises(SourceError) as caught:
+        convert_onnx(tmp_path / "given.onnx", tmp_path / "out.onnx")
+    assert caught.value.code == "OQ111"
+    assert "opset 8" in caught.value.message
+    assert caught.value.message.endswith("No adapter for Scan")

@@ -1,0 +1,54 @@
+import pytest
+from onnx import TensorProto, helper
+
+from onnxq.graph import lowest_ir, min_runtime, used_domains
+
+
+def model_of(opset, ir_version, *nodes):
+    value = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])]
+    graph = helper.make_graph(nodes or [helper.make_node("Relu", ["x"], ["y"])], "g", value, [])
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version
+    )
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir_version"), [(13, 7), (17, 8), (18, 8), (19, 9), (21, 10), (23, 11), (26, 13)]
+)
+def test_lowest_ir_of_an_opset(opset, ir_version):
+    assert lowest_ir(opset) == ir_version
+
+
+@pytest.mark.parametrize(
+    ("opset", "ir_version", "release"),
+    [
+        (17, 8, "1.17"), (20, 9, "1.17"), (20, 10, "1.18"), (21, 10, "1.18"), (22, 10, "1.21"),
+        (23, 11, "1.23"), (17, 13, "1.24"), (25, 13, "1.24"), (26, 13, "1.26"),
+        (26, 14, "newer than 1.31"), (28, 13, "newer than 1.31"),
+    ],
+)  # fmt: skip
+def test_min_runtime_follows_the_measured_limits(opset, ir_version, release):
+    assert min_runtime(model_of(opset, ir_version)) == release
+
+
+def contrib(op_type, **attributes):
+    return helper.make_node(op_type, ["x"], ["y"], domain="com.microsoft", **attributes)
+
+
+@pytest.mark.parametrize(
+    ("node", "release"),
+    [
+        (contrib("MatMulNBits", bits=4), "1.17"),
+        (contrib("MatMulNBits", bits=8), "1.31"),
+        (contrib("DequantizeLinear"), "1.20"),
+        (contrib("DynamicQuantizeLSTM"), "1.17"),
+    ],
+)
+def test_min_runtime_looks_at_contrib_operators(node, release):
+    assert min_runtime(model_of(17, 8, node)) == release
+
+
+def test_domains_are_those_of_nodes():
+    proto = model_of(17, 8, helper.make_node("Relu", ["x"], ["a"]), contrib("QGemm"))
+    proto.opset_import.append(helper.make_opsetid("org.pytorch.aten", 1))
+    assert used_domains(proto) == ("ai.onnx", "com.microsoft")

@@ -1,0 +1,118 @@
+"""Options that are more than a word."""
+
+import contextlib
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onnxq.errors import UsageError
+from onnxq.options import (
+    parse_map,
+    parse_max_drop,
+    parse_min_speedup,
+    parse_size_bytes,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "drop"),
+    [
+        ("1pp", 0.01),
+        ("1%", 0.01),
+        ("0.01", 0.01),
+        (" 0.5 pp ", 0.005),
+        ("0", 0.0),
+        ("100pp", 1.0),
+        (".2", 0.2),
+        ("3.5mse", 3.5),
+    ],
+)
+def test_a_drop_is_a_fraction_however_it_is_written(text, drop):
+    assert parse_max_drop(text) == pytest.approx(drop)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "pp", "1 point", "-1pp", "nan", "inf", "1e-2", "101pp", "1,5pp", "\u0661pp"]
+)
+def test_what_is_not_a_drop_is_refused_with_the_way_to_write_one(text):
+    with pytest.raises(UsageError, match="--max-drop") as caught:
+        parse_max_drop(text)
+    assert caught.value.code == "OQ100"
+    assert "1pp" in caught.value.hint
+
+
+def test_a_bare_one_is_not_taken_for_a_hundred_percentage_points():
+    with pytest.raises(UsageError, match="100 percentage points"):
+        parse_max_drop("1")
+
+
+@pytest.mark.parametrize("text", ["1.5", "1.5x", "1.5X", "1.5\u00d7", " 1.5 x"])
+def test_a_speed_up_may_carry_its_x(text):
+    assert parse_min_speedup(text) == 1.5
+
+
+@pytest.mark.parametrize("text", ["", "x", "0.9", "fast", "-2x", "9" * 400])
+def test_what_is_no_speed_up_is_refused(text):
+    with pytest.raises(UsageError, match="--min-speedup"):
+        parse_min_speedup(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("20MB", 20_000_000),
+        ("20MiB", 20 * 2**20),
+        ("500kB", 500_000),
+        ("500KB", 500_000),
+        ("1.5GB", 1_500_000_000),
+        ("123", 123),
+        ("123 B", 123),
+        ("1.9B", 1),
+    ],
+)
+def test_sizes_are_decimal_unless_they_say_otherwise(text, size_bytes):
+    assert parse_size_bytes(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "MB", "20mb", "20Mb", "20TB", "0", "0.4B", "-1MB", "1 0MB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(UsageError, match="--max-size"):
+        parse_size_bytes(text)
+
+
+@given(st.integers(min_value=1, max_value=10**15))
+def test_whole_bytes_come_back(size_bytes):
+    assert parse_size_bytes(str(size_bytes)) == size_bytes
+
+
+@given(st.floats(min_value=0, max_value=100, allow_nan=False))
+def test_every_share_of_percentage_points_is_that_share_of_one(points):
+    assert math.isclose(parse_max_drop(f"{points:.6f}pp"), points / 100, abs_tol=1e-8)
+
+
+@given(st.text())
+def test_no_text_gets_past_the_parsers_as_another_error(text):
+    for parse in (parse_max_drop, parse_min_speedup, parse_size_bytes):
+        with contextlib.suppress(UsageError):
+            parse(text)
+    with contextlib.suppress(UsageError):
+        parse_map([text])
+
+
+def test_a_map_names_input_and_array():
+    assert parse_map([" x = images "]) == {"x": "images"}
+    assert parse_map(["x=a=b"]) == {"x": "a=b"}
+
+
+@pytest.mark.parametrize("text", ["", "x", "x=", "=images", "="])
+def test_half_a_map_is_refused(text):
+    with pytest.raises(UsageError, match="--map"):
+        parse_map([text])
+
+
+def test_an_input_is_mapped_once():
+    assert parse_map(["x=a", "y=b", "x=a"]) == {"x": "a", "y": "b"}
+    with pytest.raises(UsageError, match="twice"):
+        parse_map(["x=a", "x=b"])
