@@ -2,17 +2,9 @@
 
 import sys
 
-from onnxq.cli.main import main as run_command
+from onnxq.cli.main import main
 
-
-def main() -> int:
-    """Run the command line of this process.
-
-    Returns:
-        The exit code.
-    """
-    return run_command()
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main())

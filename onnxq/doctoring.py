@@ -1,13 +1,13 @@
 """What this machine is good for, what is installed, and what a file would need."""
 
-import os
-
 from msgspec import Struct
 
 from onnxq.events import Tell
 from onnxq.file_advice import FileAdvice, advise_file
 from onnxq.packages import Package, installed_version, list_packages
 from onnxq.reports import Environment
+
+_TELEMETRY = "onnxruntime's is off in every process that onnxq starts; onnxq has none"
 
 
 class NoFile(Struct, frozen=True, tag="none"):
@@ -56,13 +56,8 @@ def examine(file: str, tell: Tell) -> Doctor:  # noqa: ARG001 - a verb's listene
         onnxq=installed_version("onnxq"),
         environment=environment,
         target=describe_target(environment.isa),
-        telemetry=_telemetry(),
+        telemetry=_TELEMETRY,
         packages=list_packages(),
         file=advice,
     )
 
-
-def _telemetry() -> str:
-    if os.environ.get("ORT_DISABLE_TELEMETRY", "1") == "1":
-        return "onnxruntime's telemetry is off in everything that onnxq starts; onnxq has none"
-    return "onnxruntime's telemetry is as ORT_DISABLE_TELEMETRY says; onnxq has none"

@@ -13,7 +13,8 @@ from onnxq.noninferiority import (
     holm,
     holm_divisors,
     rows_to_settle,
-)from onnxq.paired_proportions import score_limits
+)
+from onnxq.paired_proportions import score_limits
 
 EVIDENCE = [Flips(0, 0, 90), Flips(2, 2, 100), Flips(9, 4, 400), MeanDrop(0.002, -0.01, 0.014, 80)]
 

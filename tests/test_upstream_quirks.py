@@ -4,6 +4,7 @@ When one fails: read what works around it, see whether the floor of the dependen
 and take both away together.
 """
 
+import importlib.util
 import subprocess
 import sys
 
@@ -230,3 +231,57 @@ def test_basic_optimization_leaks_opset_imports(tmp_path):
     assert "com.microsoft" in {
         entry.domain for entry in onnx.load(tmp_path / "saved.onnx").opset_import
     }
+
+
+# What tf2onnx gets wrong, and conversion/from_keras.py works around.
+
+
+@pytest.fixture(scope="module")
+def keras_door():
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("the extra keras is not installed")
+    from onnxq.conversion import from_keras_backend  # noqa: PLC0415 - takes seconds
+
+    return from_keras_backend
+
+
+def traced_by_tf2onnx(door, model):
+    (declared,) = model.inputs
+    spec = door.tf.TensorSpec((None, *declared.shape[1:]), declared.dtype, "x")
+    function = door.tf.function(lambda x: model(x, training=False))
+    with door.quiet_tf2onnx():
+        proto, _ = door.tf2onnx.convert.from_function(function, input_signature=[spec], opset=17)
+    return proto
+
+
+@pytest.mark.keras
+def test_tf2onnx_cannot_convert_a_sequential_model_of_keras3(keras_door):
+    layers = keras_door.keras.layers
+    model = keras_door.keras.Sequential([layers.Input((3,)), layers.Dense(2)])
+    with keras_door.quiet_tf2onnx(), pytest.raises(KeyError, match="keras_tensor"):
+        keras_door.tf2onnx.convert.from_keras(model, opset=17)
+
+
+@pytest.mark.keras
+def test_tf2onnx_writes_erfc_as_it_is(keras_door):
+    layers = keras_door.keras.layers
+    model = keras_door.keras.Sequential([layers.Input((3,)), layers.Activation("gelu")])
+    proto = traced_by_tf2onnx(keras_door, model)
+    assert "Erfc" in {node.op_type for node in proto.graph.node}
+
+
+@pytest.mark.keras
+def test_tf2onnx_writes_captured_constants_as_inputs(keras_door):
+    layers = keras_door.keras.layers
+    normalization = layers.Normalization(mean=[1.0, 2.0], variance=[1.0, 4.0])
+    model = keras_door.keras.Sequential([layers.Input((2,)), normalization])
+    assert len(traced_by_tf2onnx(keras_door, model).graph.input) > 1
+
+
+@pytest.mark.keras
+def test_tf2onnx_writes_a_gru_of_keras3_as_a_loop(keras_door):
+    layers = keras_door.keras.layers
+    model = keras_door.keras.Sequential([layers.Input((5, 3)), layers.GRU(4)])
+    operators = {node.op_type for node in traced_by_tf2onnx(keras_door, model).graph.node}
+    assert "Loop" in operators
+    assert "GRU" not in operators

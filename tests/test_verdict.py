@@ -332,6 +332,13 @@ def test_another_metric_needs_a_limit():
     assert lost.kind == "keep_fp32"
 
 
+def test_nobody_is_asked_for_a_thousand_million_rows():
+    limits = Limits(max_drop=0.001, max_drop_given=True)
+    found = verdict(measured("int8", FAST, mse(1.3, -0.2, 2.8)), limits=limits)
+    assert found.kind == "cannot_tell"
+    assert "more rows" not in found.sentence
+
+
 def test_no_number_of_rows_shows_a_drop_of_nothing():
     found = one(FAST, (0, 0, 500), Limits(max_drop=0.0, max_drop_given=True))
     assert found.kind == "cannot_tell"

@@ -189,7 +189,9 @@ def inspect(shown: Presentation, model: str) -> int:
     elif shown.shows_report:
         from onnxq.cli.render_inspection import render_inspection  # noqa: PLC0415 - rich
 
-        write_text(render_inspection(found, model, shown.screen(sys.stdout)), sys.stdout)
+        everything = shown.verbose > 0
+        screen = shown.screen(sys.stdout)
+        write_text(render_inspection(found, model, screen, everything=everything), sys.stdout)
     return 0
 
 

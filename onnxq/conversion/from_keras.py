@@ -13,6 +13,7 @@ import onnx
 from onnxq.arrays import Array
 from onnxq.conversion.exports import Export
 from onnxq.conversion.from_keras_backend import keras, quiet_tf2onnx, said, tf, tf2onnx
+from onnxq.conversion.from_keras_gru import recognisable_gru
 from onnxq.conversion.from_keras_loading import load_keras
 from onnxq.conversion.from_keras_naming import NamedModel, name_model
 from onnxq.conversion.tf2onnx_graphs import finish_graph
@@ -76,7 +77,7 @@ def _export(named: NamedModel, file_name: str) -> onnx.ModelProto:
 
     traceable = tf.function(call, autograph=False)
     try:
-        with quiet_tf2onnx():
+        with quiet_tf2onnx(), recognisable_gru():
             proto, _ = tf2onnx.convert.from_function(
                 traceable,
                 input_signature=named.specs(),

@@ -41,14 +41,26 @@ def check_backend() -> None:
 
 @contextmanager
 def quiet_tf2onnx() -> Iterator[None]:
-    """Silence tf2onnx's own logger: what it only logs is checked in the graph that it writes."""
-    logger = logging.getLogger("tf2onnx")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Silence tf2onnx: what it only logs is checked in the graph that it writes.
+
+    tf2onnx 1.17.0 has a logger of its own, but its GEMM rewriter warns through the root logger,
+    which gives that a handler; both are undone.
+    """
+    own, root = logging.getLogger("tf2onnx"), logging.getLogger()
+    level, handlers = own.level, tuple(root.handlers)
+    own.setLevel(logging.CRITICAL)
+    root.addFilter(_refuse)  # holds for the root's own records, not for those of other loggers
     try:
         yield
     finally:
-        logger.setLevel(before)
+        own.setLevel(level)
+        root.removeFilter(_refuse)
+        for added in set(root.handlers) - set(handlers):
+            root.removeHandler(added)
+
+
+def _refuse(_: logging.LogRecord) -> bool:
+    return False
 
 
 def said(error: BaseException) -> str:

@@ -194,7 +194,9 @@ def _reason(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+    goes_on = lines[0].endswith(":")
+    return " ".join(lines[: 2 if goes_on else 1])
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

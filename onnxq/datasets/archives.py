@@ -54,11 +54,11 @@ def read_archive(path: Path) -> Archive:
         path: The file.
 
     Returns:
-        What it holds.
+        What it holds; arrays of Python objects are described, and refused when they are read.
 
     Raises:
-        DatasetError: OQ127, if it is no whole ``.npz`` file, holds Python objects, or an array
-            claims another size than the file has.
+        DatasetError: OQ127, if it is no whole ``.npz`` file, or an array claims another size than
+            the file has.
     """
     arrays: dict[str, RawArray] = {}
     fortran: set[str] = set()
@@ -87,9 +87,14 @@ def read_blocks(archive: Archive, name: str, indices: Indices) -> Iterator[Array
         The rows in order, :data:`BLOCK_BYTES` or less at a time but one row at least.
 
     Raises:
-        DatasetError: OQ127, if the file ends too early, is damaged, or rows are too large.
+        DatasetError: OQ127, if the file ends too early, is damaged, holds Python objects, or rows
+            are too large.
     """
     array = archive.arrays[name]
+    if array.dtype.hasobject:
+        message = f"{name!r} in {archive.path.name} holds Python objects, which are never loaded."
+        hint = "Save numbers: rows of one shape, and labels as integers."
+        raise DatasetError(message, code="OQ127", hint=hint)
     row_bytes = array.dtype.itemsize * math.prod(array.row_shape)
     if row_bytes > MAX_ROW_BYTES:
         message = f"a row of {name!r} in {archive.path.name} has {row_bytes} bytes."
@@ -153,13 +158,9 @@ def _read_header(
     except (ValueError, TypeError, SyntaxError) as error:
         message = f"{name!r} in {path.name} is not an array: {error}."
         raise DatasetError(message, code="OQ127", hint=_SAVE_HINT) from error
-    if dtype.hasobject:
-        message = f"{name!r} in {path.name} holds Python objects, which are never loaded."
-        hint = "Save numbers: rows of one shape, and labels as integers."
-        raise DatasetError(message, code="OQ127", hint=hint)
     declared = dtype.itemsize * math.prod(shape)
     held = member.file_size - stream.tell()
-    if declared != held or min(shape, default=0) < 0:
+    if (declared != held and not dtype.hasobject) or min(shape, default=0) < 0:
         message = (
             f"{name!r} in {path.name} claims {dtype} {list(shape)}, {declared} bytes: found {held}."
         )

@@ -39,6 +39,11 @@ class RawArray:
         """Whether the elements are ``uint8``, as pixels are."""
         return self.dtype == np.uint8
 
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the elements are numbers or booleans; text and objects can feed nothing."""
+        return self.dtype.kind in "biuf"
+
     def __str__(self) -> str:
         """Render as ``images uint8 [1000, 32, 32, 3]``."""
         return f"{self.name} {self.dtype} {list(self.shape)}"

@@ -78,7 +78,7 @@ def plan_fit(
         raise explain_misfit(wanted, array, fed, spec, title)
     layout = layouts[0]
     differ = len(layouts) > 1 and math.prod(fed.row_shape) > 1
-    if differ and (layout is not Layout.AS_IS or _is_open(fed, wanted)):
+    if differ and (layout is not Layout.AS_IS or _is_open(array, fed, wanted)):
         raise unclear_layout(wanted, array, layouts, title)
     if isinstance(spec, PreprocessSpec) and wanted.dtype == "uint8" and not has_arithmetic(spec):
         fed = replace(fed, dtype=np.dtype(np.uint8))
@@ -168,11 +168,8 @@ def _whole_change(fit: RowFit) -> Layout:
     return found[0] if found else fit.layout
 
 
-def _is_open(fed: RawArray, wanted: TensorSpec) -> bool:
+def _is_open(array: RawArray, fed: RawArray, wanted: TensorSpec) -> bool:
     """Whether a model's symbols leave open where it wants the channels of an image."""
-    if not has_channels_last(fed.row_shape) or len(wanted.shape) != len(fed.shape):
+    if not (array.is_bytes and has_channels_last(fed.row_shape)):
         return False
-    looks_like_image = fed.images or fed.is_bytes
-    return (
-        looks_like_image and isinstance(wanted.shape[1], str) and isinstance(wanted.shape[-1], str)
-    )
+    return isinstance(wanted.shape[1], str) and isinstance(wanted.shape[-1], str)

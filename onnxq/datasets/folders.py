@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from onnxq.errors import DatasetError
 
@@ -53,7 +54,7 @@ def read_folder(path: Path, classes: str) -> ImageFolder:
     """
     files = _list_images(path)
     nested = [file for file in files if "/" in file]
-    if classes and not Path(classes).is_file():
+    if classes and not is_file(classes):
         return _by_pattern(path, files, classes)
     if nested and len(nested) < len(files):
         example = next(file for file in files if "/" not in file)
@@ -89,7 +90,7 @@ def _list_images(path: Path) -> tuple[str, ...]:
 def _walk(path: Path) -> Iterator[str]:
     """Yield the files below a folder; links are followed, each folder is entered once."""
     entered = {path.resolve()}
-    for folder, subfolders, names in os.walk(path, followlinks=True):
+    for folder, subfolders, names in os.walk(path, onerror=_refuse, followlinks=True):
         below = Path(folder)
         fresh = [name for name in sorted(subfolders) if _is_shown(name)]
         fresh = [name for name in fresh if (below / name).resolve() not in entered]
@@ -98,6 +99,17 @@ def _walk(path: Path) -> Iterator[str]:
         for name in filter(_is_shown, names):
             if (below / name).is_file():
                 yield (below / name).relative_to(path).as_posix()
+
+
+def _refuse(error: OSError) -> NoReturn:
+    message = f"{error.filename} cannot be listed: {error.strerror}."
+    hint = "Make the folder readable, or name another."
+    raise DatasetError(message, code="OQ127", hint=hint) from error
+
+
+def is_file(text: str) -> bool:
+    """Whether a text is the path of a file, and not an error if it can be no path at all."""
+    return os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises for a text that is too long
 
 
 def _is_shown(name: str) -> bool:

@@ -31,6 +31,7 @@ from onnxq.datasets.values import (
 from onnxq.errors import DatasetError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
+from onnxq.sources import InputDeclaration
 from onnxq.stages import LOAD_ROWS, LoadRowsRequest, LoadRowsResult
 from onnxq.tensors import DTYPES, DType, Signature, TensorSpec
 
@@ -101,7 +102,11 @@ def load_rows(request: LoadRowsRequest, folder: Path, tell: Tell) -> LoadRowsRes
 
 
 def load_probe_rows(
-    request: DataRequest, signature: Signature, *, count_rows: int
+    request: DataRequest,
+    signature: Signature,
+    *,
+    count_rows: int,
+    declared: tuple[InputDeclaration, ...] = (),
 ) -> dict[str, Array]:
     """Load the first rows, fit to a model, into memory.
 
@@ -109,6 +114,7 @@ def load_probe_rows(
         request: Which rows; its limit and its seed do not matter here.
         signature: What the rows must fit.
         count_rows: Rows wanted; fewer come back where there are fewer.
+        declared: Inputs as ``--input`` declares them.
 
     Returns:
         An array for each input, by name; axis 0 is rows.
@@ -117,7 +123,7 @@ def load_probe_rows(
         DatasetError: As for :func:`load_rows`.
         MissingDependencyError: OQ108, if images are read without Pillow.
     """
-    opened = open_rows(request, signature)
+    opened = open_rows(request, signature, declared)
     first = np.arange(min(count_rows, opened.count_rows))
     describe_rows(opened, first)
     return {
@@ -134,8 +140,8 @@ def data_specs(request: DataRequest, *, channels_first: bool) -> tuple[TensorSpe
             modules take them.
 
     Returns:
-        A spec for each array but the labels, under the name of its input where it is mapped, the
-        batch axis being ``N``. Bytes become float32, and so does float64.
+        A spec for each array of numbers but the labels, under the name of its input where it is
+        mapped, the batch axis being ``N``. Bytes become float32, and so does float64.
 
     Raises:
         DatasetError: If the data cannot be opened, or preprocessing does not apply.
@@ -153,6 +159,7 @@ def data_specs(request: DataRequest, *, channels_first: bool) -> tuple[TensorSpe
     return tuple(
         _spec(name, array, request.preprocess, channels_first=channels_first)
         for name, array in arrays.items()
+        if array.is_numeric
     )
 
 

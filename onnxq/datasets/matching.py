@@ -37,7 +37,7 @@ def match_arrays(
     """Find the array of every input, and the labels.
 
     An input takes the array that ``mapping`` names, else the one of its own name; the only array
-    that is not labels feeds the only input. Nothing else is guessed.
+    of numbers that is not labels feeds the only input. Nothing else is guessed.
 
     Args:
         inputs: Of the model.
@@ -61,6 +61,7 @@ def match_arrays(
         if mapping.get(spec.name, spec.name) in arrays
     }
     free = [array for name, array in arrays.items() if name not in taken | set(mapping.values())]
+    free = [array for array in free if array.is_numeric] or free
     if not chosen and len(inputs) == 1 and len(free) == 1:
         chosen = {inputs[0].name: free[0]}
     for spec in inputs:

@@ -65,8 +65,8 @@ class NpyWriter:
         if rows.dtype != self._dtype or rows.shape[1:] != self._row_shape:
             message = f"{self.path.name} holds {self._dtype} {self._row_shape}: got {rows.dtype} "
             raise ValueError(message + str(rows.shape[1:]))
-        self._missing_rows -= len(rows)
-        if self._missing_rows < 0:
-            message = f"{self.path.name} has no place for {-self._missing_rows} rows"
+        if len(rows) > self._missing_rows:
+            message = f"{self.path.name} has place for {self._missing_rows} rows: got {len(rows)}"
             raise ValueError(message)
+        self._missing_rows -= len(rows)
         self._file.write(np.ascontiguousarray(rows).data)

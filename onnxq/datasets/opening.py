@@ -1,5 +1,6 @@
 """From a request to a plan: what feeds each input, decided before any row is read."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ from onnxq.errors import DatasetError
 from onnxq.findings import Finding
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Dim, Signature, TensorSpec
+
+MAX_LABEL_BYTES = 2**30
+"""Bytes of labels, which are held in memory, at most."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def load_labels(opened: OpenRows, indices: Indices, signature: Signature) -> Lab
     if isinstance(opened.origin, Archive):
         if not opened.labels:
             return NO_LABELS
+        _check_label_bytes(opened, len(indices))
         blocks = read_blocks(opened.origin, opened.labels[0], indices, AsGiven())
         values = np.concatenate(list(blocks))
         return read_labels(values, signature, opened.title, names.__getitem__)
@@ -164,6 +169,17 @@ def load_labels(opened: OpenRows, indices: Indices, signature: Signature) -> Lab
     values = np.array(opened.origin.labels, np.int64)[indices]
     labels = read_labels(values, signature, opened.title, names.__getitem__)
     return describe_classes(labels, opened.origin.class_names, signature, opened.title)
+
+
+def _check_label_bytes(opened: OpenRows, count_rows: int) -> None:
+    array = opened.labels[0]
+    needed = count_rows * math.prod(array.row_shape) * array.dtype.itemsize
+    if needed > MAX_LABEL_BYTES:
+        message = (
+            f"the labels in {opened.title} take {needed} bytes, {array}: expected "
+            f"{MAX_LABEL_BYTES} at most."
+        )
+        raise DatasetError(message, code="OQ127", hint="Use fewer rows:  --limit 1000")
 
 
 def _with_sizes(spec: TensorSpec, declared: tuple[InputDeclaration, ...]) -> TensorSpec:

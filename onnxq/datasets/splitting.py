@@ -16,7 +16,7 @@ def choose_rows(count_rows: int, limit_rows: int, seed: int) -> Indices:
     Args:
         count_rows: Rows that there are.
         limit_rows: Most rows wanted; 0 wants all.
-        seed: 0 to 2**32 - 1.
+        seed: Any integer; it counts modulo 2**32.
 
     Returns:
         Indices in ascending order.
@@ -31,7 +31,7 @@ def split_rows(count_rows: int, seed: int) -> tuple[Indices, Indices]:
 
     Args:
         count_rows: Rows that there are.
-        seed: 0 to 2**32 - 1; the same seed gives the same split, in every version of NumPy.
+        seed: Any integer; the same seed gives the same split, in every version of NumPy.
 
     Returns:
         Calibration and evaluation indices, each ascending, disjoint, complete. Calibration gets a
@@ -46,5 +46,5 @@ def split_rows(count_rows: int, seed: int) -> tuple[Indices, Indices]:
 
 def _shuffled(count_rows: int, seed: int) -> Indices:
     # NumPy promises never to change this generator's stream (NEP 19), and no such thing of others.
-    generator = np.random.RandomState(seed)
+    generator = np.random.RandomState(seed % 2**32)
     return generator.permutation(count_rows).astype(np.int64)

@@ -125,7 +125,7 @@ def _why_not_joined(node: onnx.NodeProto, flow: TensorFlow, readable: set[str]) 
 
 
 def _why_not_absorbed(node: onnx.NodeProto, flow: TensorFlow) -> str:
-    if node.op_type == "Clip" and not _clips_around_zero(node, flow):
+    if not _can_be_absorbed(node, flow):
         return "its bounds are not constants around zero"
     tensor = node.input[0]
     while flow.has_one_reader(tensor):
@@ -138,17 +138,32 @@ def _why_not_absorbed(node: onnx.NodeProto, flow: TensorFlow) -> str:
     return "what it reads is read elsewhere too"
 
 
-def _clips_around_zero(node: onnx.NodeProto, flow: TensorFlow) -> bool:
-    """Whether a range that includes zero can stand for the bounds of a Clip (opset 11 up)."""
-    bounds = [name for name in node.input[1:] if name]
-    if any(name not in flow.initializers for name in bounds):
-        return False
+def activation_bounds(node: onnx.NodeProto, flow: TensorFlow) -> tuple[float, float]:
+    """Return the bounds that a Relu or a Clip (opset 11 up) gives its result.
+
+    Args:
+        node: A Relu, or a Clip whose bounds, where it has any, are constants.
+        flow: The edges of its graph.
+
+    Returns:
+        Lower and upper bound; infinite where there is none.
+    """
+    if node.op_type == "Relu":
+        return 0.0, np.inf
     low, high = (
         float(numpy_helper.to_array(flow.initializers[node.input[slot]]).reshape(()))
         if len(node.input) > slot and node.input[slot]
         else default
         for slot, default in ((1, -np.inf), (2, np.inf))
     )
+    return low, high
+
+
+def _can_be_absorbed(node: onnx.NodeProto, flow: TensorFlow) -> bool:
+    """Whether a range that includes zero can stand for the bounds."""
+    if any(name and name not in flow.initializers for name in node.input[1:]):
+        return False
+    low, high = activation_bounds(node, flow)
     return low <= 0.0 <= high
 
 

@@ -6,7 +6,8 @@ and DequantizeLinear. Many of those ranges are one and the same:
 * moving operators (MaxPool, Transpose, Reshape, …) hand on integers with the scale that they got;
 * what Relu or Clip reads takes the range of their result, and the operator disappears;
 * what a Concat alone reads takes the range of the result: it would be requantized to that scale
-  at once, so a finer one costs time and a second rounding and keeps nothing.
+  at once, so a finer one costs time and a second rounding and keeps nothing. (Not so behind a
+  Relu or Clip that was absorbed: there the range does the clipping, and must not be wider.)
 
 So only the *leaders* have to be collected while calibrating.
 """
@@ -14,16 +15,19 @@ So only the *leaders* have to be collected while calibrating.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
 from onnxq.graph.integer_nodes import (
     ABSORBED,
     MOVING,
     IntegerNodes,
+    activation_bounds,
     find_integer_nodes,
 )
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
 
+_UNBOUNDED = (-np.inf, np.inf)
 _RANKING = frozenset({"Sigmoid", "Softmax", "LogSoftmax"})
 _SHAPING = frozenset({
     "Cast", "Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
@@ -90,13 +94,37 @@ def _follow(flow: TensorFlow, integer: IntegerNodes) -> dict[str, str]:
 
 def _share_along_concat(flow: TensorFlow, integer: IntegerNodes, leaders: dict[str, str]) -> None:
     """Let what a Concat alone reads take the range of its result, the last Concat first."""
+    bounds = _value_bounds(flow, integer)
     for node in reversed(flow.nodes):
         if node.op_type != "Concat" or node.output[0] not in integer.names:
             continue
         for name in dict.fromkeys(node.input):
             group = [member for member, leader in leaders.items() if leader == leaders[name]]
-            if _is_read_by_alone(group, node, flow, integer):
-                _redirect(leaders, leaders[name], leaders[node.output[0]])
+            new = leaders[node.output[0]]
+            if _is_read_by_alone(group, node, flow, integer) and all(
+                _holds_within(bounds[new], bounds[member]) for member in group
+            ):
+                _redirect(leaders, leaders[name], new)
+
+
+def _value_bounds(flow: TensorFlow, integer: IntegerNodes) -> dict[str, tuple[float, float]]:
+    """Bound the values of tensors by the Relu and Clip nodes that they passed."""
+    bounds: dict[str, tuple[float, float]] = {}
+    for node in flow.nodes:
+        read = [bounds.get(name, _UNBOUNDED) for name in node.input]
+        found = _UNBOUNDED
+        if node.op_type == "Concat":
+            found = min(low for low, _ in read), max(high for _, high in read)
+        elif node.op_type in MOVING:
+            found = read[0]
+        elif node.op_type in ABSORBED and node.output[0] in integer.names:
+            found = activation_bounds(node, flow)
+        bounds.update((name, found) for name in node.output)
+    return bounds
+
+
+def _holds_within(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def _is_read_by_alone(

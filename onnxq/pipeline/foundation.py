@@ -128,6 +128,7 @@ def predict_and_judge(
         rows=evaluation,
         labelled=rows.labelled,
         seed=plan.seed,
+        alias=alias,
     )
     return outputs, bench.run(JUDGE, judge, alias)
 

@@ -204,7 +204,7 @@ def row_slices(array: Array) -> Iterator[slice]:
 
 def _fits(name: str, array: Array, labels: Array) -> tuple[Metric, ...]:
     shape, rows = _without_unit_axes(array).shape, _without_unit_axes(labels)
-    if not shape or shape[0] != rows.shape[0] or labels.dtype.kind not in "iufb":
+    if not shape or shape[:1] != rows.shape[:1] or labels.dtype.kind not in "iufb":
         return ()
     numbered = rows.ndim == 1 and bool((rows == np.round(rows)).all())
     match array.dtype.kind, shape:
@@ -234,7 +234,7 @@ def _only(
 
 
 def _check_finite(labels: Array, row_names: Sequence[str]) -> None:
-    if labels.dtype.kind != "f" or np.isfinite(labels).all():
+    if labels.dtype.kind != "f" or not labels.ndim or np.isfinite(labels).all():
         return
     row, *rest = np.argwhere(~np.isfinite(labels))[0]
     value = labels[(row, *rest)]

@@ -21,6 +21,9 @@ from onnxq.verdict.words import (
     speed_detail,
 )
 
+_MOST_ROWS = 10**7
+"""More are not asked for."""
+
 
 def answer_ship(accurate: Sequence[Weighed], field: Field, count: int) -> Verdict:
     """Say which candidate to ship.
@@ -132,7 +135,9 @@ def _crossing(chosen: Weighed, limits: Limits, count: int) -> tuple[str, str]:
     if limits.max_drop <= 0:
         return crosses, f"{corrected} No number of rows shows that nothing at all is lost."
     confidence = 1 - 2 * LEVEL / count
-    more = about(rows_to_settle(chosen.evidence, limits.max_drop, confidence=confidence))
+    more = rows_to_settle(chosen.evidence, limits.max_drop, confidence=confidence)
+    if more > _MOST_ROWS:
+        return crosses, f"{corrected} More rows than anybody has would have to settle it."
     kept = "flip rate" if isinstance(chosen.evidence, Flips) else "spread of the differences"
     assumed = f" The rows are reckoned for the present {kept} and a true drop of 0."
-    return f"{crosses}; about {more} more rows would settle it", f"{corrected}{assumed}"
+    return f"{crosses}; about {about(more)} more rows would settle it", f"{corrected}{assumed}"

@@ -133,6 +133,24 @@ def test_hard_sigmoid_keeps_keras2_slope(door, write_as_keras2):
     assert "Activation.activation=hard_sigmoid" in export.findings[0].message
 
 
+def test_hard_sigmoid_inside_an_lstm(door, write_as_keras2):
+    """The default of Keras 2.0 to 2.2."""
+    tf = pytest.importorskip("tensorflow")
+
+    def old(values):
+        return tf.clip_by_value(0.2 * values + 0.5, 0, 1)
+
+    given = door.layers.LSTM(4, name="old", recurrent_activation="hard_sigmoid")
+    path = write_as_keras2([door.layers.Input((5, 3)), given])
+    expected = door.layers.LSTM(4, recurrent_activation=old)
+    expected.build((None, 5, 3))
+    expected.set_weights(door.keras.saving.load_model(path, compile=False).get_weights())
+    rows = np.random.default_rng(1).normal(0, 2, (3, 5, 3)).astype(np.float32)
+    _, proto, predict = convert(door, path)
+    (found,) = predict({proto.graph.input[0].name: rows}).values()
+    np.testing.assert_allclose(found, np.asarray(expected(rows)), atol=1e-6)
+
+
 def test_attention_of_keras2_is_refused_in_words(door, write_as_keras2):
     """Keras 2 stored the shapes of its attention; Keras 3 does not take them."""
     layers = [door.layers.Input((6, 6, 2)), door.layers.Conv2D(3, 3, name="old")]

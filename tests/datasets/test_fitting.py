@@ -74,11 +74,15 @@ def test_symbols_take_rows_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("rows", "wanted"),
-    [(pixels(4, 6, 6, 3), ("c", "h", "w")), (numbers(4, 6, 6), ("a", "b", "c"))],
+    ("rows", "wanted", "preprocess"),
+    [
+        (pixels(4, 6, 6, 3), ("c", "h", "w"), ""),
+        (pixels(4, 6, 6, 3), ("c", "h", "w"), "zero-one"),
+        (numbers(4, 6, 6), ("a", "b", "c"), ""),
+    ],
 )
-def test_a_layout_that_the_model_leaves_open_is_not_guessed(rows, wanted):
-    error = refused(rows, ("N", *wanted))
+def test_a_layout_that_the_model_leaves_open_is_not_guessed(rows, wanted, preprocess):
+    error = refused(rows, ("N", *wanted), preprocess=preprocess)
     assert error.code == "OQ121"
     assert "would fit" in str(error)
     assert "--input x:Nx" in error.hint
@@ -153,6 +157,7 @@ def test_a_cast_that_keeps_values_is_made_and_said(source, wanted, codes):
         ("float64", "uint8"),
         ("complex64", "float32"),
         ("U3", "float32"),
+        ("O", "float32"),
         ("datetime64[s]", "int64"),
         ("int64", "bool"),
         ("float32", "bfloat16"),

@@ -77,6 +77,7 @@ def test_a_list_numbers_subfolders_by_line_or_by_index(tmp_path):
         (("1_a.jpg", "b.jpg", "c.jpg"), r"^(\d+)_", "OQ125", "in 2 of 3 file names"),
         (("a.jpg",), r"^\d+_", "OQ125", "found 0 groups"),
         (("a.jpg",), r"^(\d+", "OQ125", "neither a file nor a regular expression"),
+        (("a.jpg",), "x" * 5000, "OQ125", "found 0 groups"),
         (("a.jpg",), "classes.txt", "OQ125", "found 0 groups"),
     ],
 )

@@ -107,7 +107,7 @@ def test_the_shape_is_known_before_anything_is_read(row_shape, text, expected):
 
 
 def test_a_crop_larger_than_the_image_is_refused():
+    array = RawArray("x", np.dtype(np.uint8), (9, 32, 48, 3))
     with pytest.raises(DatasetError, match="crop=64 does not fit x: it is 32x48") as caught:
-        array = RawArray("x", np.dtype(np.uint8), (9, 32, 48, 3))
         preprocessed_shape(array, parse_preprocess("crop=64"))
     assert caught.value.code == "OQ126"

@@ -118,12 +118,12 @@ def test_clip_with_one_bound():
 
 def test_what_a_concat_alone_reads_takes_its_range():
     found = edges_of([
-        conv("x", "a"), node("Relu", ["a"], ["ra"]), conv("x", "b"),
+        conv("x", "a"), node("LeakyRelu", ["a"], ["ra"]), conv("x", "b"),
         node("MaxPool", ["b"], ["pb"], kernel_shape=[1, 1]),
         node("Concat", ["ra", "pb"], ["c"], axis=1), conv("c", "y"),
     ])  # fmt: skip
-    assert {found.leaders[name] for name in ("a", "ra", "b", "pb", "c")} == {"c"}
-    assert found.collected == ("x", "c", "y")
+    assert {found.leaders[name] for name in ("ra", "b", "pb", "c")} == {"c"}
+    assert found.collected == ("x", "a", "c", "y")
 
 
 def test_what_others_read_too_keeps_its_own_range():
@@ -132,6 +132,23 @@ def test_what_others_read_too_keeps_its_own_range():
     ])  # fmt: skip
     assert found.leaders["a"] == "a"
     assert found.leaders["b"] == "c"
+
+
+def test_a_range_that_does_the_clipping_is_not_widened():
+    """An absorbed Relu or Clip lives in the range: sharing a wider one would undo it."""
+    head = [conv("x", "a"), node("Relu", ["a"], ["ra"]), conv("x", "b")]
+    mixed = edges_of([*head, node("Concat", ["ra", "b"], ["c"], axis=1), conv("c", "y")])
+    assert mixed.leaders["ra"] == "ra"
+    assert mixed.leaders["b"] == "c"
+    relus = [*head, node("Relu", ["b"], ["rb"]), node("Concat", ["ra", "rb"], ["c"], axis=1)]
+    assert edges_of([*relus, conv("c", "y")]).leaders["ra"] == "c"
+    clip = [*head, node("Clip", ["b", "zero", "six"], ["rb"])]
+    clipped = edges_of(
+        [*clip, node("Concat", ["ra", "rb"], ["c"], axis=1), conv("c", "y")],
+        weights={"zero": np.float32(0), "six": np.float32(6)},
+    )
+    assert clipped.leaders["ra"] == "c"
+    assert clipped.leaders["rb"] == "rb"
 
 
 def test_concats_of_concats_share_the_last_range():
