@@ -60,4 +60,3 @@ def examine(file: str, tell: Tell) -> Doctor:  # noqa: ARG001 - a verb's listene
         packages=list_packages(),
         file=advice,
     )
-

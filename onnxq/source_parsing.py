@@ -100,9 +100,7 @@ def _parse_factory(module: str, function: str, weights: str) -> TorchFactory:
         hint = f"Save it as a state dict:  torch.save(load_file({path.name!r}), 'weights.pt')"
         raise SourceError(message, code="OQ111", hint=hint)
     if kind is not FileKind.TORCH_CHECKPOINT:
-        message = (
-            f"{path.name} holds no PyTorch weights: found {_a(kind)}, expected a state dict."
-        )
+        message = f"{path.name} holds no PyTorch weights: found {_a(kind)}, expected a state dict."
         hint = "Save the weights alone:  torch.save(module.state_dict(), 'weights.pt')"
         raise SourceError(message, code="OQ104", hint=hint)
     return TorchFactory(module, function, WeightsFile(weights))

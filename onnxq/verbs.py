@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import psutil
+from msgspec.structs import replace
 
 from onnxq.datasets.preprocess import parse_preprocess
 from onnxq.datasets.values import AsGiven, DataRequest
@@ -156,7 +157,8 @@ def inspect(model: str, *, tell: Tell = tell_nobody) -> InspectResult:
         copy = Path(folder) / "model.onnx"
         copy.write_bytes(Path(model).read_bytes())
         place = Workplace(Path(folder), _child_limits(), tell)
-        return run_stage(INSPECT, InspectRequest(path=str(copy)), place)
+        result = run_stage(INSPECT, InspectRequest(path=str(copy)), place)
+    return replace(result, model=replace(result.model, path=model))
 
 
 def doctor(file: str = "", *, tell: Tell = tell_nobody) -> Doctor:

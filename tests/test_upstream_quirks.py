@@ -14,11 +14,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
+    CalibrationMethod,
     QuantType,
+    load_tensors_data,
     quantize_dynamic,
     quantize_static,
 )
 
+from onnxq.calibration.reader import CalibrationReader
 from onnxq.errors import InferenceError
 from onnxq.graph import read_model
 from onnxq.runtime import open_predict, open_session, session_options
@@ -285,3 +288,206 @@ def test_tf2onnx_writes_a_gru_of_keras3_as_a_loop(keras_door):
     operators = {node.op_type for node in traced_by_tf2onnx(keras_door, model).graph.node}
     assert "Loop" in operators
     assert "GRU" not in operators
+
+
+# What onnxruntime's calibrators lose, and onnxq's own statistics keep.
+
+
+def calibration_net():
+    """A stem and two residual blocks: every convolution shares its input or its output."""
+
+    def step(source, index):
+        inputs = [source, f"w{index}", f"b{index}"]
+        return helper.make_node("Conv", inputs, [f"c{index}"], f"conv{index}", pads=[1] * 4)
+
+    nodes = [
+        step("x", 0), helper.make_node("Relu", ["c0"], ["r0"], "relu0"),
+        step("r0", 1), helper.make_node("Add", ["r0", "c1"], ["s1"], "add1"),
+        helper.make_node("Relu", ["s1"], ["r1"], "relu1"),
+        step("r1", 2), helper.make_node("Add", ["r1", "c2"], ["y"], "add2"),
+    ]  # fmt: skip
+    weights = [
+        tensor
+        for index, channels in enumerate((3, 8, 8))
+        for tensor in (
+            quantizer_weight(f"w{index}", 8, channels, 3, 3), quantizer_weight(f"b{index}", 8),
+        )
+    ]  # fmt: skip
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 8, 8, 8])],
+        weights,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def calibration_rows(count=12):
+    strength = np.geomspace(5, 0.1, count).reshape(-1, 1, 1, 1)
+    rows = strength * np.random.default_rng(0).standard_normal((count, 3, 8, 8))
+    return rows.astype(np.float32)
+
+
+def stock_ranges(folder, reader, method=CalibrationMethod.MinMax, proto=None, **extra):
+    onnx.save(proto or calibration_net(), folder / "float.onnx")
+    cache = folder / f"{method.name}-{len(extra)}.json"
+    quantize_static(
+        folder / "float.onnx", folder / "int8.onnx", reader, activation_type=QuantType.QUInt8,
+        calibrate_method=method, calibration_cache_path=cache, extra_options=extra,
+    )  # fmt: skip
+    return {
+        name: tuple(float(np.squeeze(end)) for end in data.range_value)
+        for name, data in load_tensors_data(cache).items()
+    }
+
+
+def test_entropy_calibration_is_minmax(tmp_path):
+    reader = CalibrationReader({"x": calibration_rows()})
+    entropy = stock_ranges(tmp_path, reader, CalibrationMethod.Entropy)
+    reader.rewind()
+    minmax = stock_ranges(tmp_path, reader)
+    assert entropy.keys() == minmax.keys()
+    for name, (low, high) in minmax.items():
+        tolerance = 1e-5 * (high - low)
+        assert entropy[name] == pytest.approx((low, high), abs=tolerance)
+
+
+def test_calibration_bounded_in_memory_drops_rows(tmp_path):
+    rows = calibration_rows(5)
+    reader = CalibrationReader({"x": rows})
+    found = stock_ranges(tmp_path, reader, CalibMaxIntermediateOutputs=2)
+    assert found["x"][1] == rows[4].max() < rows.max() / 10
+
+
+def test_calibration_bounded_in_memory_drops_all_rows(tmp_path):
+    reader = CalibrationReader({"x": calibration_rows(4)})
+    with pytest.raises(ValueError, match="No data is collected"):
+        stock_ranges(tmp_path, reader, CalibMaxIntermediateOutputs=2)
+
+
+def test_histogram_calibration_fails_on_batches_of_other_sizes(tmp_path):
+    class Ragged(OneBatch):
+        def __init__(self):
+            super().__init__({})
+            self._batches = iter([{"x": calibration_rows(count)} for count in (2, 3)])
+
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        stock_ranges(tmp_path, Ragged(), CalibrationMethod.Percentile)
+
+
+def test_a_calibration_cache_is_applied_to_another_model(tmp_path):
+    onnx.save(calibration_net(), tmp_path / "float.onnx")
+    cache = tmp_path / "cache.json"
+    reader = CalibrationReader({"x": calibration_rows()})
+    quantize_static(tmp_path / "float.onnx", tmp_path / "a.onnx", reader,
+                    calibration_cache_path=cache)  # fmt: skip
+    other = calibration_net()
+    for tensor in other.graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 50, tensor.name))
+    onnx.save(other, tmp_path / "other.onnx")
+    quantize_static(tmp_path / "other.onnx", tmp_path / "b.onnx", None,
+                    calibration_cache_path=cache)  # fmt: skip
+    scales = [
+        {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / name).graph.initializer}
+        for name in ("a.onnx", "b.onnx")
+    ]
+    assert scales[0]["r1_scale"] == scales[1]["r1_scale"]
+
+
+# What onnxruntime's static quantizer decides badly, and onnxq decides for it.
+
+
+def optimized_operators(folder):
+    options = session_options()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    open_session(folder / "int8.onnx", options)
+    return [node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node]
+
+
+def test_default_static_quantization_leaves_convolutions_float(tmp_path):
+    onnx.save(calibration_net(), tmp_path / "float.onnx")
+    reader = CalibrationReader({"x": calibration_rows()})
+    quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", reader)
+    found = optimized_operators(tmp_path)
+    assert "Conv" in found
+    assert "DequantizeLinear" in found
+
+
+def test_static_quantizer_clips_an_output_in_front_of_a_relu(tmp_path):
+    proto = calibration_net()
+    proto.graph.output.append(
+        helper.make_tensor_value_info("s1", TensorProto.FLOAT, ["N", 8, 8, 8])
+    )
+    stock_ranges(tmp_path, CalibrationReader({"x": calibration_rows()}), proto=proto)
+    rows = {"x": calibration_rows()}
+    expected = open_predict(tmp_path / "float.onnx")(rows)["s1"]
+    assert expected.min() < -1
+    assert open_predict(tmp_path / "int8.onnx")(rows)["s1"].min() == 0
+
+
+def test_static_quantizer_takes_an_empty_list_of_nodes_for_all(tmp_path):
+    onnx.save(calibration_net(), tmp_path / "float.onnx")
+    reader = CalibrationReader({"x": calibration_rows()})
+    quantize_static(tmp_path / "float.onnx", tmp_path / "int8.onnx", reader, nodes_to_quantize=[])
+    operators = {node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node}
+    assert "QuantizeLinear" in operators
+
+
+# What torch 2.13's exporter gets wrong, and conversion/from_torch.py and parity keep from us.
+
+
+def exported_by_torch(module, shape, traced_rows):
+    torch = pytest.importorskip("torch")
+    program = torch.onnx.export(
+        module.eval(),
+        (torch.ones(traced_rows, *shape),),
+        dynamo=True,
+        verbose=False,
+        opset_version=18,
+        dynamic_shapes=({0: "N"},),
+    )
+    proto = program.model_proto
+    proto.ir_version = 8
+    return proto
+
+
+def run_exported(proto, array, folder):
+    onnx.save(proto, folder / "exported.onnx")
+    predict = open_predict(folder / "exported.onnx")
+    (output,) = predict({proto.graph.input[0].name: array}).values()
+    return output
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+def test_torch_bakes_in_a_batch_of_one(tmp_path):
+    nn = pytest.importorskip("torch.nn")
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    proto = exported_by_torch(encoder, (3, 8), traced_rows=1)
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+    assert run_exported(proto, np.ones((1, 3, 8), np.float32), tmp_path).shape == (1, 3, 8)
+    with pytest.raises(InferenceError):
+        run_exported(proto, np.ones((3, 3, 8), np.float32), tmp_path)
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+def test_torch_drops_the_branch_for_a_batch_of_one(tmp_path):
+    nn = pytest.importorskip("torch.nn")
+
+    class SpecialAtOne(nn.Module):
+        def forward(self, x):
+            return x + 1 if len(x) == 1 else x * 2
+
+    proto = exported_by_torch(SpecialAtOne(), (4,), traced_rows=2)
+    ones = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(run_exported(proto, ones * 3, tmp_path), ones * 6)
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+def test_torch_writes_the_paths_of_this_machine():
+    nn = pytest.importorskip("torch.nn")
+    proto = exported_by_torch(nn.Sequential(nn.Linear(4, 2)), (4,), traced_rows=2)
+    assert str(pytest.importorskip("torch").__path__[0]).encode() in proto.SerializeToString()

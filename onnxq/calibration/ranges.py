@@ -79,8 +79,8 @@ def expected_error(bins: Histogram, lows: Float64s, highs: Float64s) -> Float64s
     def integral(values: Float64s) -> Float64s:
         inside = np.clip(values, first, last)
         rounded = np.rint(inside / step)
-        rounding = step**3 / 12.0 * rounded + (inside - rounded * step) ** 3 / 3.0
-        return rounding + (values - inside) ** 3 / 3.0
+        rounding = _cube(inside - rounded * step) / 3.0 + rounded * (_cube(step) / 12.0)
+        return rounding + _cube(values - inside) / 3.0
 
     width = bins.highs - bins.lows
     is_point = width <= _POINT_RATIO * np.maximum(np.abs(bins.lows), np.abs(bins.highs))
@@ -92,6 +92,10 @@ def expected_error(bins: Histogram, lows: Float64s, highs: Float64s) -> Float64s
         mean[:, is_point] = (points - nearest) ** 2
     total: Float64s = mean @ bins.weights
     return total
+
+
+def _cube(values: Float64s) -> Float64s:
+    return values * values * values  # 20 times faster than values**3
 
 
 def _least_error(bins: Histogram) -> tuple[float, float]:

@@ -116,7 +116,7 @@ class StatisticsCollector:
         if not values.size:
             return
         low, high = values.min(), values.max()
-        zeros = values.size - int(np.count_nonzero(values))
+        zeros = int(np.count_nonzero(values == 0))
         bins = bin_numbers(values)
         few = bins.size < _FEW_VALUES
         counts = self._counts[:0] if few else np.bincount(bins, minlength=BINS)

@@ -19,11 +19,13 @@ from onnxq.measurements import (
 )
 from onnxq.reports import Failed, Measured, NotApplicable, Report, Skipped, Variant
 
+_NAME = 16
 _LEAST_TO_RANK = 3
 _NS_PER_MS = 1e6
 
 # The higher, the sooner a column is left out on a narrow screen.
 _RANK_TAIL, _RANK_SIZE_RATIO, _RANK_OTHER_THREADS = 5, 4, 1
+_RANK_TIME, _RANK_SIZE = -1, -3
 
 
 def report_columns(report: Report, note_marks: dict[str, str]) -> tuple[Column, ...]:
@@ -42,7 +44,7 @@ def report_columns(report: Report, note_marks: dict[str, str]) -> tuple[Column, 
             title=("", "recipe"),
             cells=tuple(Cell(row.alias) for row in rows),
             numbers=False,
-            can_crop=True,
+            crop_to=_NAME,
         ),
         *_size_columns(report),
         *_time_columns(report),
@@ -81,6 +83,7 @@ def _size_columns(report: Report) -> tuple[Column, Column]:
             cells=measured_cells(
                 rows, lambda row: Cell(f"{sizes[row.alias] / unit_bytes:.{digits}f}")
             ),
+            drop_rank=_RANK_SIZE,
         ),
         Column(
             title=("", "smaller"),
@@ -101,7 +104,9 @@ def _time_columns(report: Report) -> tuple[Column, ...]:
     threads = next(iter(first.values())).threads
     label = f"{threads} thread{'' if threads == 1 else 's'}"
     return (
-        _milliseconds(rows, first, (label, "CPU ms" if threads == 1 else "p50 ms"), median_ns),
+        _milliseconds(
+            rows, first, (label, "CPU ms" if threads == 1 else "p50 ms"), median_ns, _RANK_TIME
+        ),
         _milliseconds(rows, first, (label, "p90 ms"), lambda x: x.wall_p90_ns, _RANK_TAIL),
     )
 
@@ -116,7 +121,7 @@ def _milliseconds(
     latencies: dict[str, Latency],
     title: tuple[str, str],
     nanoseconds: Callable[[Latency], float],
-    drop_rank: int = 0,
+    drop_rank: int,
 ) -> Column:
     times = {alias: nanoseconds(latency) / _NS_PER_MS for alias, latency in latencies.items()}
     digits = decimals_for(times.values())

@@ -10,7 +10,6 @@ Tone: TypeAlias = Literal["plain", "good", "bad", "doubtful", "quiet"]
 
 GAP = 2
 KEEP = 0
-CROPPED = 16
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,9 @@ class Column:
         shorter: The cells in fewer characters; empty where there is no shorter form.
         shorter_title: The title of the shorter form.
         numbers: Whether the cells are set flush right.
-        drop_rank: The column with the highest rank is left out first; :data:`KEEP` never is.
-        can_crop: Whether cells may be cut at their end.
+        drop_rank: The column with the highest rank is left out first. Below 0: only when the
+            others are gone and short. :data:`KEEP`: never.
+        crop_to: Characters that long cells may be cut to, if it must be; 0 forbids cutting.
     """
 
     title: tuple[str, ...]
@@ -46,7 +46,7 @@ class Column:
     shorter_title: tuple[str, ...] = ()
     numbers: bool = True
     drop_rank: int = KEEP
-    can_crop: bool = False
+    crop_to: int = 0
 
     @property
     def width(self) -> int:
@@ -69,9 +69,9 @@ def total_width(columns: Iterable[Column]) -> int:
 def fit_columns(columns: Iterable[Column], width: int, ellipsis: str) -> tuple[Column, ...]:
     """Make columns fit a line.
 
-    Columns are left out first, by rank; then those that have a shorter form take it, unless it
-    is enough to cut long names to :data:`CROPPED` characters; then names are cut as far as it
-    takes, to one character at least.
+    Long names count as cut, as far as their column bears, while columns are left out by rank,
+    then those that have a shorter form take it, then those are left out that only a very narrow
+    screen has no room for; last, names are cut as far as it takes, to one character at least.
 
     Args:
         columns: In the order shown.
@@ -82,28 +82,37 @@ def fit_columns(columns: Iterable[Column], width: int, ellipsis: str) -> tuple[C
         Columns whose rows fit, as far as the columns that must stay allow.
     """
     fitting = tuple(columns)
-    while total_width(fitting) > width:
-        rank = max(column.drop_rank for column in fitting)
-        if rank == KEEP:
-            break
-        fitting = tuple(column for column in fitting if column.drop_rank != rank)
+    fitting = _drop(
+        fitting, width, [column.drop_rank for column in fitting if column.drop_rank > KEEP]
+    )
     while _cropped_width(fitting) > width and any(column.shorter for column in fitting):
         chosen = next(column for column in fitting if column.shorter)
         fitting = tuple(column.compact() if column is chosen else column for column in fitting)
+    fitting = _drop(
+        fitting, width, [column.drop_rank for column in fitting if column.drop_rank < KEEP]
+    )
     excess = max(total_width(fitting) - width, 0)
     return tuple(
-        _crop(column, max(column.width - excess, 1), ellipsis) if column.can_crop else column
+        _crop(column, max(column.width - excess, 1), ellipsis) if column.crop_to else column
         for column in fitting
     )
+
+
+def _drop(columns: tuple[Column, ...], width: int, ranks: Iterable[int]) -> tuple[Column, ...]:
+    for rank in sorted(set(ranks), reverse=True):
+        if _cropped_width(columns) > width:
+            columns = tuple(column for column in columns if column.drop_rank != rank)
+    return columns
 
 
 def _cropped_width(columns: Iterable[Column]) -> int:
     """Return the characters of a row whose long names are cut as far as is bearable."""
     columns = tuple(columns)
-    saved = sum(max(column.width - CROPPED, 0) for column in columns if column.can_crop)
+    saved = sum(max(c.width - c.crop_to, 0) for c in columns if c.crop_to)
     return total_width(columns) - saved
 
 
 def _crop(column: Column, width: int, ellipsis: str) -> Column:
     cells = (replace(cell, text=crop(cell.text, width, ellipsis)) for cell in column.cells)
-    return replace(column, cells=tuple(cells))
+    title = tuple(crop(line, width, ellipsis) for line in column.title)
+    return replace(column, title=title, cells=tuple(cells))

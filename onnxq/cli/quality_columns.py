@@ -20,7 +20,7 @@ from onnxq.reports import Limits, Measured, Report, Variant
 
 ABSENT = Cell(NOT_MEASURED, "quiet")
 _REFERENCE = Cell("reference", "quiet")
-_RANK_SQNR, _RANK_AGREEMENT = 3, 2
+_RANK_SQNR, _RANK_AGREEMENT, _RANK_METRIC = 3, 2, -2
 
 
 def measured_cells(rows: Iterable[Variant], cell: Callable[[Measured], Cell]) -> tuple[Cell, ...]:
@@ -68,7 +68,7 @@ def _metric_columns(report: Report, accuracies: dict[str, Accuracy]) -> tuple[Co
         return Cell(text, _drop_tone(accuracy.drop, report.limits))
 
     return (
-        Column(title=("", words.name), cells=measured_cells(rows, value)),
+        Column(title=("", words.name), cells=measured_cells(rows, value), drop_rank=_RANK_METRIC),
         Column(
             title=(f"Δ {words.unit}", "and 95% interval"),
             cells=measured_cells(rows, lambda row: change(row, short=False)),

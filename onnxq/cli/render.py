@@ -43,7 +43,11 @@ def render_report(
         screen,
         [
             _header(report, screen),
-            panel(screen, *_verdict(report), _FRAMES[report.verdict.kind]),
+            panel(
+                screen,
+                *_verdict(report),
+                "" if report.interrupted else _FRAMES[report.verdict.kind],
+            ),
             Text("\n").join([table(screen, fitted), *_legend(report, screen, columns, fitted)]),
             *([notes_grid(screen, notes)] if notes else []),
             *operators_parts(report, screen),
@@ -60,9 +64,9 @@ def _header(report: Report, screen: Screen) -> Text:
 
 
 def _verdict(report: Report) -> tuple[str, str]:
-    if not report.interrupted:
-        return report.verdict.sentence, report.verdict.detail
-    return f"Interrupted. So far: {report.verdict.sentence}", report.verdict.detail
+    if report.interrupted:
+        return "Interrupted: no verdict.", "Below stands what was found out until then."
+    return report.verdict.sentence, report.verdict.detail
 
 
 def _legend(

@@ -9,7 +9,9 @@ from onnxq.cli.screen import Screen
 from onnxq.stages import InspectResult, QuantizedTensor
 from onnxq.tensors import TensorSpec
 
+_NAME = 28
 _SHOWN = 40
+_RANK_SCHEME, _RANK_ZERO_POINT = 1, 2
 
 
 def render_inspection(
@@ -81,7 +83,7 @@ def _columns(tensors: tuple[QuantizedTensor, ...]) -> tuple[Column, ...]:
             title=("tensor",),
             cells=tuple(Cell(t.name) for t in tensors),
             numbers=False,
-            can_crop=True,
+            crop_to=_NAME,
         ),
         Column(title=("role",), cells=tuple(Cell(t.role) for t in tensors), numbers=False),
         Column(title=("dtype",), cells=tuple(Cell(t.dtype) for t in tensors), numbers=False),
@@ -89,7 +91,7 @@ def _columns(tensors: tuple[QuantizedTensor, ...]) -> tuple[Column, ...]:
             title=("scheme",),
             cells=tuple(Cell(t.scheme) for t in tensors),
             numbers=False,
-            drop_rank=1,
+            drop_rank=_RANK_SCHEME,
         ),
         Column(title=("scales",), cells=tuple(Cell(_granularity(t)) for t in tensors)),
         Column(
@@ -106,7 +108,7 @@ def _columns(tensors: tuple[QuantizedTensor, ...]) -> tuple[Column, ...]:
 def _granularity(tensor: QuantizedTensor) -> str:
     if tensor.axis < 0:
         return f"{tensor.scales}" if tensor.scales else "at run time"
-    return f"{tensor.scales} on axis {tensor.axis}"
+    return f"{tensor.scales}, axis {tensor.axis}"
 
 
 def _span(low: float, high: float, scales: int) -> str:

@@ -10,6 +10,7 @@ from onnxq.cli.render_parts import fit, table, words
 from onnxq.cli.screen import Screen
 from onnxq.reports import Measured, Report
 
+_NAME = 20
 _BAR = 16
 _RANK_BAR = 1
 _NS_PER_MS = 1e6
@@ -46,7 +47,7 @@ def _columns(rows: tuple[OperatorRow, ...], alias: str) -> tuple[Column, ...]:
             title=("operator",),
             cells=tuple(Cell(row.label) for row in rows),
             numbers=False,
-            can_crop=True,
+            crop_to=_NAME,
         ),
         Column(title=("fp32",), cells=tuple(_time(row.float_ns, digits) for row in rows)),
         Column(title=(alias,), cells=tuple(_time(row.other_ns, digits) for row in rows)),

@@ -132,14 +132,16 @@ def notes_grid(screen: Screen, notes: Iterable[Note]) -> Table:
     """Draw notes: mark, subject, text; the text wraps beside the other two."""
     notes = tuple(notes)
     subject = max((text_columns(screen.spell_line(note.subject)) for note in notes), default=0)
+    has_marks = any(note.mark for note in notes)
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(no_wrap=True)
+    if has_marks:
+        grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold", max_width=min(subject, screen.columns // _SUBJECT_SHARE))
     grid.add_column(overflow="fold")
     for note in notes:
         style = "yellow" if note.mark == "!" else ""
         grid.add_row(
-            Text(note.mark, style=style),
+            *([Text(note.mark, style=style)] if has_marks else []),
             words(screen, one_line(note.subject), style or "bold"),
             words(screen, note.text),
         )

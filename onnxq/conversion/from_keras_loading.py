@@ -50,12 +50,16 @@ def load_keras(path: Path, folder: Path) -> LoadedModel:
     """
     check_backend()
     found = read_keras_config(path)
-    if not found.is_keras2 or found.layout == "zip":
-        return LoadedModel(
-            model=_load(path, path.name, found), findings=_keras2_findings(path, found, ())
-        )
+    if not found.is_keras2:
+        return LoadedModel(model=_load(path, path.name, found), findings=())
     shimmed = shim_keras2(found.config)
     findings = _keras2_findings(path, found, shimmed.changes)
+    if shimmed.changes and found.layout == "zip":
+        message = (
+            f"Keras {keras.__version__} would misread {path.name}, written by Keras "
+            f"{found.keras_version}: found {', '.join(shimmed.changes)}."
+        )
+        raise ConversionError(message, code="OQ151", hint=_KERAS2_HINT)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         readable = write_shimmed(path, shimmed, Path(scratch)) if shimmed.changes else path
         return LoadedModel(model=_load(readable, path.name, found), findings=findings)

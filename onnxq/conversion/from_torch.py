@@ -13,7 +13,7 @@ from onnx import ModelProto
 from torch import nn
 
 from onnxq.conversion.exports import Export
-from onnxq.conversion.from_torch_calls import FREE_BATCH, ModuleCall, plan_call
+from onnxq.conversion.from_torch_calls import ModuleCall, plan_call
 from onnxq.errors import ConversionError, OnnxqError, SourceError
 from onnxq.findings import Finding
 from onnxq.graph.cleaning import clean
@@ -29,7 +29,8 @@ _FIXED_ROWS = 1
 """The batch of a module that cannot keep its batch axis free."""
 
 _LOWEST_OPSET = 18
-"""The one that PyTorch 2.13 writes by itself; it takes back what is asked below that."""
+"""The one that PyTorch 2.13 writes by itself; to what is asked below, it converts down, or
+silently does not where that fails."""
 
 _NEXT_OPSET = 20
 """The highest that onnxruntime 1.17 can load: for operators that 18 lacks."""
@@ -104,8 +105,6 @@ def _export(call: ModuleCall, rows: int, names: tuple[str, ...]) -> ModelProto:
 
 def _export_at(opset: int, call: ModuleCall, rows: int, names: tuple[str, ...]) -> ModelProto:
     args, kwargs = call.arguments(call.example(rows))
-    free = [{0: FREE_BATCH} if i.shape and isinstance(i.shape[0], str) else {} for i in call.inputs]
-    by_name = dict(zip(kwargs, free, strict=True)) if kwargs else tuple(free)
     with _quietly():
         program = torch.onnx.export(
             call.module,
@@ -116,7 +115,7 @@ def _export_at(opset: int, call: ModuleCall, rows: int, names: tuple[str, ...]) 
             opset_version=opset,
             input_names=[i.name for i in call.inputs],
             output_names=list(names),
-            dynamic_shapes=by_name if call.has_free_batch else None,
+            dynamic_shapes=call.free_axes() if call.has_free_batch else None,
         )
     if program is None:  # only the exporter that dynamo=True replaces returns nothing
         message = f"PyTorch exported nothing for {call.name}."

@@ -100,6 +100,22 @@ class ModuleCall:
             return (), {i.name: tensors[i.name] for i in self.inputs}
         return tuple(tensors[i.name] for i in self.inputs), {}
 
+    def free_axes(self) -> tuple[object, ...] | dict[str, dict[int, str]]:
+        """Name the free axes of each input, in the structure of ``forward``'s parameters.
+
+        It is what ``torch.onnx.export`` takes as ``dynamic_shapes``: what ``*args`` takes is one
+        tuple inside.
+        """
+        axes = [
+            {0: FREE_BATCH} if i.shape and isinstance(i.shape[0], str) else {} for i in self.inputs
+        ]
+        if self.by_name:
+            return {i.name: free for i, free in zip(self.inputs, axes, strict=True)}
+        if not _is_open_ended(self.module):
+            return tuple(axes)
+        named = sum(p.kind is not p.KEYWORD_ONLY for p in _parameters(self.module))
+        return (*axes[:named], tuple(axes[named:]))
+
     def example(self, rows: int) -> dict[str, Tensor]:
         """Make inputs to trace with: normal floats, and integers from the declared values.
 
@@ -136,10 +152,7 @@ def plan_call(module: nn.Module, inputs: tuple[InputDeclaration, ...]) -> Module
         message = f"{type(module).__name__}.forward also needs {', '.join(sorted(missing))}."
         raise SourceError(message, code="OQ112", hint=_DECLARE)
     needed = _required(module)
-    has_open_end = any(
-        p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()
-    )
-    most = len(inputs) if has_open_end else len(parameters)
+    most = len(inputs) if _is_open_ended(module) else len(parameters)
     if not len(needed) <= len(inputs) <= most:
         message = (
             f"{type(module).__name__}.forward takes ({', '.join(parameters)}); "
@@ -172,6 +185,12 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
         inspect.Parameter.KEYWORD_ONLY,
     }
     return [p for p in inspect.signature(module.forward).parameters.values() if p.kind in named]
+
+
+def _is_open_ended(module: nn.Module) -> bool:
+    """Whether ``forward`` takes ``*args``."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
 def _check_declarations(inputs: tuple[InputDeclaration, ...]) -> None:

@@ -24,15 +24,18 @@ _WRAP = "Write a function of your own that calls it, and name that:  onnxq run F
 def importable_from(folders: tuple[str, ...]) -> Iterator[None]:
     """Let user code be imported from folders, before anything of the same name elsewhere.
 
+    No bytecode is written meanwhile: the folders are the user's.
+
     Args:
         folders: Put in front of the import path, in this order, until the context ends.
     """
-    before = list(sys.path)
+    before, wrote_nothing = list(sys.path), sys.dont_write_bytecode
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
-        sys.path[:] = before
+        sys.path[:], sys.dont_write_bytecode = before, wrote_nothing
 
 
 def load_module(

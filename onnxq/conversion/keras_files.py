@@ -18,6 +18,7 @@ from onnxq.errors import SourceError
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 Layout: TypeAlias = Literal["zip", "hdf5"]
 
+_KERAS3 = 3
 _CONFIG = "config.json"
 _METADATA = "metadata.json"
 _WEIGHTS = "model.weights"
@@ -55,8 +56,9 @@ class KerasConfig:
 
     @property
     def is_keras2(self) -> bool:
-        """Whether a Keras before 3 wrote the file (files that do not say so are that old)."""
-        return not self.keras_version or int(self.keras_version.split(".", maxsplit=1)[0]) < 3  # noqa: PLR2004 - Keras 3 is a name
+        """Whether a Keras before 3 wrote the file; one that does not say is that old."""
+        major = self.keras_version.partition(".")[0]
+        return not major.isdecimal() or int(major) < _KERAS3
 
 
 def read_keras_config(path: Path) -> KerasConfig:

@@ -70,7 +70,11 @@ def check_parity(
         if set(expected) != set(names):
             message = f"The export gives the outputs {names}, the source gives {list(expected)}."
             raise ParityError(message, code="OQ152", hint=_HINT)
-        compared += [compare_output(name, expected[name], found[name], probe) for name in names]
+        try:
+            compared += [compare_output(name, expected[name], found[name], probe) for name in names]
+        except ParityError as error:
+            _check_repeatable(reference, expected, probe, error)
+            raise
     return Parity(probes=tuple(compared))
 
 
@@ -126,6 +130,20 @@ def _within_tolerance(name: str, expected: Array, found: Array, probe: Probe) ->
         max_abs_difference=largest,
         relative_l2=relative,
     )
+
+
+def _check_repeatable(
+    reference: Predict, expected: dict[str, Array], probe: Probe, error: ParityError
+) -> None:
+    """Say so where the source itself computes something else each time."""
+    again = reference(probe.inputs)
+    for name, array in expected.items():
+        try:
+            compare_output(name, array, again[name], probe)
+        except ParityError:
+            message = f"Output {name!r} of the source differs from run to run: it is random."
+            hint = "Make it repeatable (no dropout or noise at inference), or skip with --no-check."
+            raise ParityError(message, code="OQ152", hint=hint) from error
 
 
 def _run_export(export: Predict, probe: Probe) -> dict[str, Array]:

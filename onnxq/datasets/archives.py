@@ -21,7 +21,7 @@ from onnxq.datasets.arrays import RawArray
 from onnxq.datasets.splitting import Indices
 from onnxq.errors import DatasetError
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 4 * 2**20
 """Bytes of an array that are read at once, as long as that is a row or more."""
 MAX_ROW_BYTES = 2**30
 """Bytes of the largest row that is read."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from onnxq.arrays import Array
@@ -180,7 +181,7 @@ def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
     """Plan what is stored: first the rows to evaluate on, then those of ``--calib``."""
     opened, chosen = _choose(request, request.data)
     if isinstance(request.calibration, DataRequest):
-        other, others = _choose(request, request.calibration)
+        other, others = _choose(request, _for_ranges(request.calibration))
         return [
             _Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))}),
             _Job(other, others, {_CALIBRATION: np.arange(len(others))}),
@@ -188,6 +189,14 @@ def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
     for_ranges, for_judging = split_rows(len(chosen), request.data.seed)
     parts = {_CALIBRATION: for_ranges, _EVALUATION: for_judging}
     return [_Job(opened, chosen, {name: part for name, part in parts.items() if len(part)})]
+
+
+def _for_ranges(data: DataRequest) -> DataRequest:
+    """Leave out what tells classes: rows to calibrate on may lie in another kind of place."""
+    origin = open_origin(msgspec.structs.replace(data, classes=""))
+    held = origin.arrays if isinstance(origin, Archive) else {}
+    mapping = {k: array for k, array in data.mapping.items() if k != LABEL_KEY or array in held}
+    return msgspec.structs.replace(data, classes="", mapping=mapping)
 
 
 def _choose(request: LoadRowsRequest, data: DataRequest) -> tuple[OpenRows, Indices]:

@@ -64,7 +64,7 @@ class OpenRows:
 
 
 def open_rows(
-    request: DataRequest, signature: Signature, declared: tuple[InputDeclaration, ...] = ()
+    request: DataRequest, signature: Signature, declared: tuple[InputDeclaration, ...]
 ) -> OpenRows:
     """Open data and fit it to a model.
 

@@ -95,8 +95,9 @@ def _distribute(
 
 
 def _digest(before: bytes, row: Array) -> bytes:
-    content = np.ascontiguousarray(row).tobytes()
-    return hashlib.blake2b(before + content, digest_size=_DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(before, digest_size=_DIGEST_BYTES)
+    digest.update(np.ascontiguousarray(row).data)
+    return digest.digest()
 
 
 def _describe(

@@ -7,8 +7,8 @@ x86-64 is held here as data:
 * ``Conv``, ``Gemm`` and ``MatMul`` with constant weights are what quantizing is for. A ``Conv``
   must have its output quantized as well, else it stays float; ``Gemm`` and ``MatMul`` have
   kernels with a float output, so their output is quantized only where integers are wanted next.
-* ``Add``, ``Mul``, ``Concat``, ``GlobalAveragePool`` and ``LeakyRelu`` have integer kernels, which
-  pay between integer nodes and nowhere else (in a transformer, quantizing them costs 10 dB *and*
+* ``Add``, ``Mul``, ``Concat``, the average pools and ``LeakyRelu`` have integer kernels, which pay
+  between integer nodes and nowhere else (in a transformer, quantizing them costs 10 dB *and*
   time). They join in if all that they read is integer and something integer reads their result.
 * ``Relu`` and ``Clip`` disappear into the quantization of what they read.
 * Operators that only move values run on integers as they are, without a range of their own.
@@ -26,11 +26,11 @@ from onnx import numpy_helper
 from onnxq.graph.tensor_flow import TensorFlow
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-JOINING = frozenset({"Add", "Mul", "Concat", "GlobalAveragePool", "LeakyRelu"})
+JOINING = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu"})
 ABSORBED = frozenset({"Relu", "Clip"})
 MOVING = frozenset({
-    "MaxPool", "AveragePool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice",
-    "Split", "Resize",
+    "MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",
+    "Resize",
 })  # fmt: skip
 """Operators whose result the quantizer gives the scale of what they read."""
 
@@ -108,7 +108,8 @@ def _why_float(node: onnx.NodeProto, flow: TensorFlow, made: set[str], readable:
     if node.op_type not in QDQ_OPERATORS:
         return "onnxruntime has no integer kernel for it that pays"
     if node.op_type in JOINING:
-        return _why_not_joined(node, flow, readable)
+        # The quantizer passes over an AveragePool whose input no earlier node made integer.
+        return _why_not_joined(node, flow, made if node.op_type == "AveragePool" else readable)
     if node.input[0] not in made:
         return "it reads a float tensor"
     if node.op_type == "Resize" and _attribute(node, "mode", b"nearest") != b"nearest":

@@ -44,11 +44,12 @@ def absolute_request(data: DataRequest | NoDataRequest) -> DataRequest | NoDataR
     """Return a request for rows whose paths hold in a child, which works in its own folder."""
     if isinstance(data, NoDataRequest):
         return data
-    classes = Path(data.classes)
+    from onnxq.datasets.folders import is_file  # noqa: PLC0415 - numpy, late
+
     return msgspec.structs.replace(
         data,
         spec=str(Path(data.spec).absolute()),
-        classes=str(classes.absolute()) if data.classes and classes.is_file() else data.classes,
+        classes=str(Path(data.classes).absolute()) if is_file(data.classes) else data.classes,
     )
 
 

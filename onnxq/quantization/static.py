@@ -34,7 +34,8 @@ class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
     As it comes, it quantizes what each quantized node reads and returns. A Gemm or MatMul in front
     of a Softmax or a graph output has a kernel that returns float at no cost; quantizing its
     result there would cost accuracy for nothing. The option that onnxruntime 1.31 has
-    (``OpTypesToExcludeOutputQuantization``) knows operator types only.
+    (``OpTypesToExcludeOutputQuantization``) knows operator types only. And it makes results share
+    the scale of what they were made from where they need not.
 
     Args:
         proto: What to quantize; it is changed.
@@ -51,7 +52,7 @@ class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
         *,
         per_channel: bool,
     ) -> None:
-        self._edges = frozenset(ranges)
+        self._ranges = ranges
         super().__init__(
             model=proto,
             per_channel=per_channel,
@@ -67,8 +68,21 @@ class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
 
     def quantize_activation_tensor(self, tensor_name: str) -> None:
         """Mark an activation for quantizing if it is one of ours."""
-        if tensor_name in self._edges:
+        if tensor_name in self._ranges:
             super().quantize_activation_tensor(tensor_name)
+
+    def quantize_output_same_as_input(
+        self, output_name: str, input_name: str, node_name: str
+    ) -> None:
+        """Let a result have the scale of what it was made from, if their ranges are the same.
+
+        onnxruntime does so for an AveragePool as well, whose result is several times smaller than
+        what it reads; the kernel takes a scale for each.
+        """
+        if self._ranges.get(output_name) == self._ranges.get(input_name):
+            super().quantize_output_same_as_input(output_name, input_name, node_name)
+        else:
+            self.quantize_activation_tensor(output_name)
 
     def quantize_sorted(self) -> onnx.ModelProto:
         """Quantize, and put the nodes into topological order, as the specification asks for."""

@@ -2,7 +2,7 @@
 
     python scripts/train/digits_resnet_torch.py [FOLDER]
 
-About two minutes on two cores. Seeds, threads and algorithms are fixed, so that the same version
+About a minute on two cores. Seeds, threads and algorithms are fixed, so that the same version
 of PyTorch on the same kind of CPU writes the same weights.
 """
 
@@ -15,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "models" / "digits_resnet_torch"
-sys.path += [str(FOLDER.parent), str(FOLDER)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from digits import digits_rows  # noqa: E402 - found by the path above
-from net import DigitsResNet, build  # noqa: E402 - found by the path above
+from models.digits import digits_rows
+from models.digits_resnet_torch.net import DigitsResNet, build
 
+FOLDER = Path(__file__).resolve().parents[2] / "models" / "digits_resnet_torch"
 SEED = 0
 EPOCHS = 20
 BATCH_ROWS = 32

@@ -229,15 +229,9 @@ def test_integer_input(door, convert):
     )
 
 
-def half_precision(door, layers):
-    for layer in layers[1:]:
-        layer.dtype_policy = "mixed_float16"
-    return door.keras.Sequential(layers)
-
-
 def test_mixed_precision(door, convert):
-    layers = [door.layers.Input((6,)), door.layers.Dense(4), door.layers.Dense(2)]
-    made = convert(half_precision(door, layers))
+    dense = [door.layers.Dense(units, dtype="mixed_float16") for units in (4, 2)]
+    made = convert(door.keras.Sequential([door.layers.Input((6,)), *dense]))
     assert made.proto.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT16
 
 
@@ -274,9 +268,10 @@ def test_declared_batch_becomes_free_where_it_can(door, convert):
 
 def test_root_logger_is_left_alone(door, convert, caplog):
     """tf2onnx warns through it about matrix products in half precision."""
+    gru = door.layers.GRU(4, dtype="mixed_float16")
     root = logging.getLogger()
     before = (root.level, list(root.handlers), list(root.filters))
-    convert(half_precision(door, [door.layers.Input((6,)), door.layers.Dense(4)]))
+    convert(door.keras.Sequential([door.layers.Input((5, 3)), gru]))
     assert (root.level, list(root.handlers), list(root.filters)) == before
     assert not [record for record in caplog.records if record.name in {"root", "tf2onnx"}]
 

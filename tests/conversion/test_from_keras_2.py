@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import warnings
+import zipfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -149,6 +150,20 @@ def test_hard_sigmoid_inside_an_lstm(door, write_as_keras2):
     _, proto, predict = convert(door, path)
     (found,) = predict({proto.graph.input[0].name: rows}).values()
     np.testing.assert_allclose(found, np.asarray(expected(rows)), atol=1e-6)
+
+
+def test_hard_sigmoid_in_a_zip_of_keras2_is_refused(door, tmp_path):
+    """Keras 3 would load it, and compute something else without a word."""
+    layers = [door.layers.Input((7,)), door.layers.Activation("hard_sigmoid")]
+    path = tmp_path / "old.keras"
+    door.keras.Sequential(layers).save(tmp_path / "new.keras")
+    with zipfile.ZipFile(tmp_path / "new.keras") as new, zipfile.ZipFile(path, "w") as old:
+        for name in new.namelist():
+            content = new.read(name)
+            old.writestr(name, content.replace(b'"keras_version": "3.', b'"keras_version": "2.'))
+    with pytest.raises(ConversionError, match=r"would misread old\.keras.*hard_sigmoid") as raised:
+        convert(door, path)
+    assert "model.save('model.h5')" in raised.value.hint
 
 
 def test_attention_of_keras2_is_refused_in_words(door, write_as_keras2):

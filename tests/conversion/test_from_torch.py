@@ -68,6 +68,11 @@ class Unrolling(nn.Module):
         return torch.stack([row * (number + 1) for number, row in enumerate(x)])
 
 
+class Sum(nn.Module):
+    def forward(self, first, *others):
+        return first + sum(others)
+
+
 class Branching(nn.Module):
     def forward(self, x):
         return x + 1 if x.sum() > 0 else x - 1
@@ -143,6 +148,15 @@ def test_integer_inputs(tmp_path):
         "tokens": generator.integers(0, 10, (3, 5)),
         "mask": generator.integers(0, 2, (3, 5)).astype(np.float32),
     }
+    assert_same(export, model, feeds)
+
+
+def test_a_forward_may_take_any_number_of_inputs(tmp_path):
+    export, model = convert(Sum(), "a:Nx4", "b:Nx4", "c:Nx4", path=tmp_path)
+    assert [str(spec) for spec in model.signature.inputs] == [
+        f"{name} float32 [N, 4]" for name in "abc"
+    ]
+    feeds = {name: np.full((3, 4), number, np.float32) for number, name in enumerate("abc")}
     assert_same(export, model, feeds)
 
 
@@ -225,6 +239,7 @@ def test_input_names_are_what_forward_needs():
     assert torch_input_names(nn.Sequential(nn.Linear(2, 2))) == ("input",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "weights", "side"),
     [

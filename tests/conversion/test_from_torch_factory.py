@@ -83,6 +83,7 @@ def test_a_factory_is_called(module, function, nets):
     loaded, findings = load(nets, module, function)
     assert isinstance(loaded, nn.Module)
     assert not loaded.training
+    assert not list(nets.rglob("__pycache__"))
     assert findings == ()
 
 

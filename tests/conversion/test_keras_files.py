@@ -39,7 +39,9 @@ def test_config_is_read(read, tmp_path):
     assert found.config == DENSE
 
 
-@pytest.mark.parametrize(("version", "old"), [("2.15.0", True), ("", True), ("10.0", False)])
+@pytest.mark.parametrize(
+    ("version", "old"), [("2.15.0", True), ("", True), ("?", True), ("10.0", False)]
+)
 def test_keras2_is_told_apart(read, tmp_path, version, old):
     assert read(write_zip(tmp_path / "m.keras", DENSE, version)).is_keras2 == old
 

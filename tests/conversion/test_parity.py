@@ -242,3 +242,13 @@ def test_a_source_may_refuse_what_was_made_of_its_rows():
 
     rows = {"x": np.ones((4, 4), np.float32) * 2}
     assert {p.inputs for p in check(picky, linear, rows=rows).probes} == {"rows", "scaled"}
+
+
+def test_a_random_source_is_said():
+    generator = np.random.default_rng(0)
+
+    def noisy(inputs):
+        return {"y": linear(inputs)["y"] + generator.standard_normal(3).astype(np.float32)}
+
+    with pytest.raises(ParityError, match="random"):
+        check(noisy, linear)

@@ -148,6 +148,18 @@ def test_other_rows_may_be_for_calibrating(work, rows, tmp_path):
     assert (codes(result), result.calibration.rows.labels) == ([], "")
 
 
+def test_rows_for_calibrating_need_no_labels(work, rows, tmp_path):
+    path, x = rows
+    np.savez(path, rows=x, truth=np.arange(60) % 10)
+    np.savez(tmp_path / "calib.npz", rows=-1 - x[:9])
+    options = {"mapping": {"x": "rows", "labels": "truth"}}
+    asked = request(path, model("N", 8), tmp_path / "calib.npz", **options)
+    calibration = msgspec.structs.replace(asked.calibration, classes=r"^(\d+)_", **options)
+    asked = msgspec.structs.replace(asked, calibration=calibration)
+    result = load_rows(asked, work, tell_nobody)
+    assert (result.labelled, len(loaded(result.calibration)[0])) == (True, 9)
+
+
 def test_rows_that_are_in_both_parts_are_counted(work, rows, tmp_path):
     path, x = rows
     np.savez(tmp_path / "calib.npz", x=np.concatenate([x[10:14], -1 - x[:5]]))

@@ -62,7 +62,7 @@ def test_a_sum_may_read_a_float_tensor_that_is_quantized_anyway():
     [
         ("MaxPool", {"kernel_shape": [2, 2]}),
         ("Transpose", {"perm": [0, 1, 3, 2]}),
-        ("AveragePool", {"kernel_shape": [2, 2]}),
+        ("Slice", {}),
     ],
 )
 def test_moving_operators_share_a_range(op, attributes):
@@ -79,13 +79,21 @@ def test_relu_behind_a_pool_is_absorbed_through_it():
     assert {found.leaders[name] for name in "abc"} == {"c"}
 
 
-def test_relu_behind_an_average_is_not_absorbed():
+def test_relu_behind_an_average_is_absorbed_by_it_alone():
     found = edges_of([
         conv("x", "a"), node("AveragePool", ["a"], ["b"], kernel_shape=[2, 2]),
         node("Relu", ["b"], ["c"]), conv("c", "y"),
     ])  # fmt: skip
+    assert {name: found.leaders[name] for name in "abc"} == {"a": "a", "b": "c", "c": "c"}
+
+
+def test_relu_behind_one_half_of_a_split_is_not_absorbed():
+    found = edges_of([
+        conv("x", "a"), node("Split", ["a"], ["b1", "b2"], axis=1, num_outputs=2),
+        node("Relu", ["b1"], ["c"]), node("Add", ["c", "b2"], ["d"]), conv("d", "y"),
+    ])  # fmt: skip
     assert "c" not in found.nodes
-    assert found.collected == ("x", "a", "c", "y")
+    assert found.leaders["b1"] == found.leaders["b2"] == "a"
 
 
 @pytest.mark.parametrize("outputs", [("y",), ("y", "a")])

@@ -336,6 +336,25 @@ def test_branches_and_pools_run_on_integers(tmp_path):
     assert not {"Conv", "MaxPool", "Concat", "Clip", "Relu", "QLinearSigmoid"} & set(found)
 
 
+def test_an_average_has_a_scale_of_its_own(tmp_path):
+    """onnxruntime alone gives it the scale of what it reads, which is several times wider."""
+    builder = Builder(3, 16, 16)
+    builder.add("Relu", [builder.conv("x", "a", 3, 8)], "b")
+    builder.add("AveragePool", ["b"], "p", kernel_shape=[16, 16])
+    builder.add("Flatten", ["p"], "f")
+    builder.add("Gemm", ["f", builder.weight("w_y", 4, 8)], "y", transB=1)
+    proto, rows = builder.build("y"), builder.rows()
+    _, _, result = quantized(proto, rows, tmp_path)
+    scales = scales_of(result)
+    assert scales["p"][0] < scales["b"][0] / 2
+    assert scales["f"] == scales["p"]
+    found = optimized(tmp_path)
+    assert "QLinearAveragePool" in found
+    assert "AveragePool" not in found
+    (reference,), (found,) = (run(tmp_path / f"{kind}.onnx", rows) for kind in ("float", "int8"))
+    assert sqnr_db(reference, found) >= 30
+
+
 def test_what_does_not_pay_stays_float(tmp_path):
     proto, rows = made("gated")
     result, _, _ = quantized(proto, rows, tmp_path)
@@ -380,6 +399,68 @@ def test_every_opset(opset, tmp_path):
     (reference,), (found,) = (run(tmp_path / f"{kind}.onnx", rows) for kind in ("float", "int8"))
     assert sqnr_db(reference, found) >= 25
     assert [one.domain for one in onnx.load(tmp_path / "int8.onnx").opset_import] == [""]
+
+
+def random_net(seed):
+    """Draw a graph of operators that become integer, disappear, move values or stay float."""
+    builder = Builder(8, 8, 8)
+    builder.generator = generator = np.random.default_rng(seed)
+    tensors = ["x", builder.conv("x", "first", 8, 8)]
+    for index in range(int(generator.integers(4, 14))):
+        result = f"t{index}"
+        near, far = (str(generator.choice(names)) for names in (tensors[-4:], tensors))
+        op = str(generator.choice([*RANDOM_STEPS, *["Conv"] * 3]))
+        if op == "Conv":
+            builder.conv(near, result, 8, 8, int(generator.choice([1, 3])))
+        elif op in {"Add", "Mul"}:
+            builder.add(op, [near, far], result)
+        elif op == "Concat":
+            joined = builder.add(op, [near, far], f"joined{index}", axis=1)
+            builder.conv(joined, result, 16, 8, 1)
+        else:
+            constants, attributes = RANDOM_STEPS[op]
+            builder.weights |= constants
+            builder.add(op, [near, *constants], result, **attributes)
+        tensors.append(result)
+    read = {name for one in builder.nodes for name in one.input}
+    outputs = {name for name in tensors[1:] if name not in read}
+    return builder.build(*sorted(outputs | {str(generator.choice(tensors[1:]))})), builder.rows(8)
+
+
+POOL = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+RANDOM_STEPS = {
+    "Relu": ({}, {}),
+    "Clip": ({"low": np.float32(-1), "high": np.float32(2)}, {}),
+    "LeakyRelu": ({}, {"alpha": 0.1}),
+    "MaxPool": ({}, POOL),
+    "AveragePool": ({}, POOL),
+    "Transpose": ({}, {"perm": [0, 1, 3, 2]}),
+    "Reshape": ({"shape": np.array([0, 8, 8, 8])}, {}),
+    "Slice": ({"begin": np.array([0]), "end": np.array([8]), "axis": np.array([1])}, {}),
+    "HardSwish": ({}, {}),
+    "Tanh": ({}, {}),
+    "Add": ({}, {}),
+    "Mul": ({}, {}),
+    "Concat": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_graph_of_these_operators_is_quantized_as_foreseen(seed, tmp_path):
+    proto, rows = random_net(seed)
+    edges = find_qdq_edges(proto.graph)
+    _, ranges, result = quantized(proto, rows, tmp_path)
+    absorbed = {
+        one.input[0]
+        for one in proto.graph.node
+        if one.op_type in ABSORBED and one.output[0] in edges.nodes
+    }
+    assert scales_of(result).keys() == ranges.ranges.keys() - absorbed
+    convolutions = sum(one.op_type == "Conv" for one in proto.graph.node)
+    assert optimized(tmp_path).count("QLinearConv") == convolutions
+    pairs = zip(*(run(tmp_path / f"{kind}.onnx", rows) for kind in ("float", "int8")), strict=True)
+    for reference, found in pairs:
+        assert ((reference - found) ** 2).sum() <= 10**-1.8 * (reference**2).sum()  # 18 dB
 
 
 def test_a_dead_activation_does_no_harm(tmp_path):

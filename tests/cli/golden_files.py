@@ -1,0 +1,81 @@
+"""What a person looks at, as files in tests/goldens: rewritten by scripts/update_goldens.py."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import click
+from sample_inspections import DOCTOR, DOCTOR_WITH_FILE, INSPECTION
+from sample_reports import SAMPLES
+
+from onnxq.cli.main import onnxq
+from onnxq.cli.presenting import error_text
+from onnxq.cli.render import render_report
+from onnxq.cli.render_doctor import render_doctor
+from onnxq.cli.render_inspection import render_inspection
+from onnxq.cli.screen import Screen
+from onnxq.errors import DatasetError
+
+FOLDER = Path(__file__).parents[1] / "goldens"
+FILES = ("report.json", "resnet18.fp32.onnx", "resnet18.int8.onnx", "serve.py")
+SCREENS = {
+    "80": Screen(columns=80),
+    "100": Screen(columns=100),
+    "120": Screen(columns=120),
+    "80-ascii": Screen(columns=80, ascii_only=True),
+    "80-color": Screen(columns=80, color=True),
+}
+
+
+def report_text(sample: str, screen: Screen) -> str:
+    report = SAMPLES[sample]()
+    files = () if report.interrupted else FILES
+    return render_report(report, screen, out="onnxq-out", files=files)
+
+
+def help_text(path: tuple[str, ...]) -> str:
+    command: click.Command = onnxq
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    settings = {**command.context_settings, "terminal_width": 80}
+    context = click.Context(command, info_name=" ".join(("onnxq", *path)), **settings)
+    return f"{command.get_help(context)}\n"
+
+
+def error_sample(screen: Screen) -> str:
+    error = DatasetError(
+        "val.npz does not fit the model.\n"
+        "  model wants    x       float32  [N, 3, 224, 224]\n"
+        "  val.npz has    images  uint8    [1000, 224, 224, 3]",
+        code="OQ121",
+        hint="Say which array feeds it. Try:\n  --map x=images --preprocess imagenet",
+    )
+    return error_text(error, screen)
+
+
+GOLDENS: dict[str, Callable[[], str]] = {
+    **{
+        f"report-{sample}-{name}.txt": partial(report_text, sample, screen)
+        for sample in SAMPLES
+        for name, screen in SCREENS.items()
+        if sample == "shipping" or name in {"80", "80-ascii"}
+    },
+    **{
+        f"help{''.join(f'-{word}' for word in path)}.txt": partial(help_text, path)
+        for path in ((), ("run",), ("inspect",), ("doctor",))
+    },
+    **{
+        f"inspection-{name}.txt": partial(
+            render_inspection, INSPECTION, "resnet18.int8.onnx", SCREENS[name]
+        )
+        for name in ("80", "80-ascii", "120")
+    },
+    **{
+        f"doctor-{name}.txt": partial(render_doctor, DOCTOR, SCREENS[name])
+        for name in ("80", "120")
+    },
+    "doctor-file-80.txt": partial(render_doctor, DOCTOR_WITH_FILE, SCREENS["80"]),
+    "error-80.txt": partial(error_sample, SCREENS["80"]),
+    "error-80-color.txt": partial(error_sample, SCREENS["80-color"]),
+}
