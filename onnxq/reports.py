@@ -49,7 +49,8 @@ class ParityProbe(Struct, frozen=True, kw_only=True):
     Attributes:
         output: The output's name.
         batch_rows: Rows in the batch.
-        inputs: What was fed: ``rows``, ``negated``, ``scaled``, ``values``, ``random``.
+        inputs: What was fed: ``rows``, ``negated``, ``scaled``, ``values``, ``random`` or
+            ``random scaled``.
         max_abs_difference: Largest absolute difference.
         relative_l2: Norm of the difference over the norm of the reference.
     """

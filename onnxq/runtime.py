@@ -5,23 +5,49 @@ it is imported; a value that the user set wins.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state
 
 from onnxq.arrays import Array, Predict
 from onnxq.errors import InferenceError
 
-__all__ = ["RUNTIME_VERSION", "Array", "Predict", "open_predict", "open_session", "session_options"]
+__all__ = [
+    "RUNTIME_VERSION",
+    "Array",
+    "Predict",
+    "Session",
+    "name_failures",
+    "open_predict",
+    "open_session",
+    "session_options",
+]
 
 RUNTIME_VERSION: str = onnxruntime.__version__
 
+Session: TypeAlias = onnxruntime.InferenceSession
+"""A loaded model, as onnxruntime has it."""
+
 _ERROR_SEVERITY = 3
+_RUN_FAILURES: tuple[type[Exception], ...] = (
+    *(
+        kind
+        for kind in vars(onnxruntime_pybind11_state).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ),
+    RuntimeError,  # an input that no tensor can be made of
+    ValueError,  # an input that is missing
+    MemoryError,
+)
+"""What ``run`` raises: classes of its own, which share no base but Exception, and three more."""
 
 
 def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.SessionOptions:
@@ -47,9 +73,7 @@ def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.S
     return options
 
 
-def open_session(
-    path: Path | str, options: onnxruntime.SessionOptions
-) -> onnxruntime.InferenceSession:
+def open_session(path: Path | str, options: onnxruntime.SessionOptions) -> Session:
     """Load a model on the CPU execution provider.
 
     Args:
@@ -91,13 +115,28 @@ def open_predict(path: Path | str, *, threads: int = 1, optimize: bool = True) -
     names = [output.name for output in session.get_outputs()]
 
     def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        try:
+        with name_failures(path, inputs):
             outputs = session.run(names, dict(inputs))
-        except Exception as error:  # its exception classes derive from Exception alone
-            shapes = {name: list(array.shape) for name, array in inputs.items()}
-            message = f"{Path(path).name} failed on inputs of shapes {shapes}: {error}"
-            hint = "Check that the rows are what the model expects: onnxq inspect MODEL."
-            raise InferenceError(message, code="OQ173", hint=hint) from error
         return {name: np.asarray(a) for name, a in zip(names, outputs, strict=True)}
 
     return predict
+
+
+@contextmanager
+def name_failures(path: Path | str, inputs: Mapping[str, Array]) -> Iterator[None]:
+    """Say of a failed run which model and which inputs it was.
+
+    Args:
+        path: The model.
+        inputs: What is fed to it in the body.
+
+    Raises:
+        InferenceError: Where onnxruntime raises in the body; its own words are in the message.
+    """
+    try:
+        yield
+    except _RUN_FAILURES as error:
+        shapes = {name: list(array.shape) for name, array in inputs.items()}
+        message = f"{Path(path).name} failed on inputs of shapes {shapes}: {error}"
+        hint = "Check that the rows are what the model expects: onnxq inspect MODEL."
+        raise InferenceError(message, code="OQ173", hint=hint) from error

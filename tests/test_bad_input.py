@@ -35,7 +35,7 @@ CASES = [
     Case("near miss", "tinny.onnx", "OQ101", ("Did you mean tiny.onnx",)),
     Case("unknown suffix", "notes.txt", "OQ102", ("notes.txt", ".onnx, .keras")),
     Case("empty file", "empty.onnx", "OQ104", ("empty.onnx",)),
-    Case("truncated onnx", "truncated.onnx", "OQ104", ("not a whole ONNX file",)),
+    Case("truncated onnx", "truncated.onnx", "OQ104", ("truncated.onnx", "not a whole ONNX file")),
     Case("not onnx at all", "text.onnx", "OQ104", ("text.onnx",)),
     Case("git-lfs pointer", "pointer.onnx", "OQ104", ("git lfs pull",)),
     Case("web page", "page.onnx", "OQ104", ("page", "Download it again")),
@@ -52,10 +52,10 @@ CASES = [
     Case("wrong rank", "tiny.onnx --data flat.npz", "OQ121", ("[N, 3, 12, 12]", "[10, 7]")),
     Case("wrong size", "tiny.onnx --data size.npz", "OQ121", ("[N, 3, 12, 12]",)),
     Case("wrong dtype", "tiny.onnx --data complex.npz", "OQ122", ("complex",)),
-    Case("objects", "tiny.onnx --data objects.npz", "OQ127", ("objects.npz",)),
+    Case("objects", "tiny.onnx --data objects.npz", "OQ121", ("objects.npz", "object")),
     Case("row that is NaN", "tiny.onnx --data nan.npz", "OQ123", ("row 3", "x")),
     Case("no rows", "tiny.onnx --data none.npz", "OQ124", ("none.npz",)),
-    Case("labels out of range", "tiny.onnx --data labels.npz", "OQ125", ("7",)),
+    Case("labels out of range", "tiny.onnx --data labels.npz", "OQ125", ("row 0", "expected 0 to 4")),
     Case("too few labels", "tiny.onnx --data few.npz", "OQ125", ("9", "10")),
     Case("truncated npz", "tiny.onnx --data truncated.npz", "OQ127", ("truncated.npz",)),
     Case("npz that is text", "tiny.onnx --data text.npz", "OQ127", ("text.npz",)),
@@ -72,7 +72,7 @@ CASES = [
     Case("calibration alone", "tiny.onnx --calib rows.npz", "OQ100", ("--data",), 2),
     Case("no threads", "tiny.onnx --threads 0", "OQ100", ("--threads",), 2),
     # the output
-    Case("output not ours", "tiny.onnx -o folder", "OQ191", ("keep.txt", "--overwrite")),
+    Case("output not ours", "tiny.onnx -o folder", "OQ191", ("inner.onnx", "--overwrite")),
     Case("output is a file", "tiny.onnx -o notes.txt", "OQ192", ("notes.txt",)),
     Case("output below a file", "tiny.onnx -o notes.txt/out", "OQ192", ("notes.txt",)),
     Case("output holds the model", "folder/inner.onnx -o folder --overwrite", "OQ100",
@@ -89,7 +89,8 @@ TORCH_CASES = [
     Case("factory that needs arguments", "nets.py:needs", "OQ106", ("width",)),
     Case("factory that raises", "nets.py:raises", "OQ106", ("no such luck",)),
     Case("factory of something else", "nets.py:number", "OQ106", ("int",)),
-    Case("module file that fails", "broken.py:build", "OQ106", ("broken.py",)),
+    Case("module file that fails", "broken.py:build", "OQ106", ("broken.py", "no luck")),
+    Case("module file that needs a package", "needy.py:build", "OQ108", ("nothing_of_this_name",)),
     Case("no input known", "nets.py:build", "OQ112", ("--input",)),
     Case("weights missing keys", "nets.py:build --weights missing.pt --input x:Nx4", "OQ107",
          ("bias",)),
@@ -147,7 +148,8 @@ def _write_models(place, task):
     (place / "folder" / "inner.onnx").write_bytes(whole)
     (place / "w.pt").write_bytes(b"")
     (place / "nets.py").write_text(NETS)
-    (place / "broken.py").write_text("import nothing_of_this_name\n")
+    (place / "broken.py").write_text("raise ValueError('no luck')\n")
+    (place / "needy.py").write_text("import nothing_of_this_name\n")
     onnx.save(_quantized(), place / "quantized.onnx")
     onnx.save(_two_inputs(), place / "two.onnx")
 

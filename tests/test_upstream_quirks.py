@@ -491,3 +491,18 @@ def test_torch_writes_the_paths_of_this_machine():
     nn = pytest.importorskip("torch.nn")
     proto = exported_by_torch(nn.Sequential(nn.Linear(4, 2)), (4,), traced_rows=2)
     assert str(pytest.importorskip("torch").__path__[0]).encode() in proto.SerializeToString()
+
+
+def test_static_quantizer_gives_an_average_the_scale_of_what_it_averages(tmp_path):
+    proto = calibration_net()
+    pool = helper.make_node("AveragePool", ["y"], ["p"], "pool", kernel_shape=[8, 8])
+    proto.graph.node.append(pool)
+    proto.graph.output[0].name = "p"
+    found = stock_ranges(tmp_path, CalibrationReader({"x": calibration_rows()}), proto=proto)
+    assert found["p"][1] - found["p"][0] < (found["y"][1] - found["y"][0]) / 4
+    (node,) = (
+        node
+        for node in onnx.load(tmp_path / "int8.onnx").graph.node
+        if node.op_type == "QuantizeLinear" and node.input[0].startswith("p")
+    )
+    assert node.input[1] == "y_scale"

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from onnxq.arrays import Array, Predict
-from onnxq.calibration.edges import find_edges, write_exposed
+from onnxq.calibration.edges import write_exposed
 from onnxq.calibration.feeds import Feeds, open_feeds
 from onnxq.calibration.outliers import describe_non_finite, describe_tensor
 from onnxq.calibration.ranges import choose_range
@@ -24,7 +24,7 @@ from onnxq.errors import InferenceError, QuantizationError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
 from onnxq.graph.model_files import load_proto
-from onnxq.graph.qdq_edges import QdqEdges
+from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.ranges import TensorRanges
 from onnxq.recipes import RangeMethod
 from onnxq.runtime import open_predict
@@ -60,7 +60,7 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
         QuantizationError: If activations are not finite on any row.
     """
     proto = load_proto(request.model.path)
-    edges = find_edges(proto)
+    edges = find_qdq_edges(proto.graph)
     rows = _open_rows(request)
     exposed = folder / "exposed.onnx"
     write_exposed(proto, edges.collected, exposed)

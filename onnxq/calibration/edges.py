@@ -4,20 +4,6 @@ from pathlib import Path
 
 import onnx
 
-from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
-
-
-def find_edges(proto: onnx.ModelProto) -> QdqEdges:
-    """Find the activations whose ranges a static QDQ recipe needs.
-
-    Args:
-        proto: A prepared float model.
-
-    Returns:
-        Its edges.
-    """
-    return find_qdq_edges(proto.graph)
-
 
 def write_exposed(proto: onnx.ModelProto, tensors: tuple[str, ...], path: Path) -> None:
     """Write a copy of a model that also returns some of its activations.

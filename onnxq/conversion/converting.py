@@ -200,7 +200,12 @@ def _prove(
         return ParityNotChecked(reason="switched off with --no-check"), (_unchecked(request),)
     rows: dict[str, Array] = {}
     if isinstance(request.data, DataRequest):
-        rows = load_probe_rows(request.data, model.signature, count_rows=_PROBE_ROWS)
+        rows = load_probe_rows(
+            request.data,
+            model.signature,
+            count_rows=_PROBE_ROWS,
+            declared=request.declared,
+        )
     parity = check_parity(
         written.reference,
         predict,

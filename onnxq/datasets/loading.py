@@ -186,6 +186,8 @@ def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
             _Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))}),
             _Job(other, others, {_CALIBRATION: np.arange(len(others))}),
         ]
+    if not request.split:
+        return [_Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))})]
     for_ranges, for_judging = split_rows(len(chosen), request.data.seed)
     parts = {_CALIBRATION: for_ranges, _EVALUATION: for_judging}
     return [_Job(opened, chosen, {name: part for name, part in parts.items() if len(part)})]

@@ -111,7 +111,7 @@ def open_conversation(
 @contextmanager
 def _child(name: str, folder: Path, place: Workplace) -> Iterator[Watch]:
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-I", "-m", "onnxq._worker", name, str(folder), str(write_end)]
+    command = [sys.executable, "-I", "-B", "-m", "onnxq._worker", name, str(folder), str(write_end)]
     with (folder / LOG_FILE).open("wb") as log, os.fdopen(read_end, "rb", buffering=0) as pipe:
         process = subprocess.Popen(  # noqa: S603 - our own module in our own interpreter
             command,

@@ -13,7 +13,6 @@ _SET = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "TF_ENABLE_ONEDNN_OPTS": "0",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "HF_HUB_OFFLINE": "1",
 }
 

@@ -5,6 +5,7 @@ packages: a copy has a plain name in the work folder.
 """
 
 import glob
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import msgspec
 from onnxq.datasets.values import DataRequest
 from onnxq.sources import KerasFile, OnnxFile, OwnWeights, Source, TorchFactory, WeightsFile
 from onnxq.stages import NoDataRequest
+
+_LONGEST_STEM = 100
 
 
 def copy_source(source: Source, folder: Path) -> Source:
@@ -34,7 +37,9 @@ def copy_source(source: Source, folder: Path) -> Source:
             return KerasFile(_copy(Path(path), folder))
         case TorchFactory(module=module, function=function, weights=weights):
             kept = (
-                OwnWeights() if isinstance(weights, OwnWeights) else _copy_weights(weights, folder)
+                OwnWeights()
+                if isinstance(weights, OwnWeights)
+                else WeightsFile(_copy(Path(weights.path), folder))
             )
             path = str(Path(module).absolute()) if module.endswith(".py") else module
             return TorchFactory(path, function, kept)
@@ -74,7 +79,7 @@ def given_files(source: Source) -> tuple[Path, ...]:
 
 
 def _copy(path: Path, folder: Path) -> str:
-    target = folder / f"model{path.suffix.lower()}"
+    target = folder / _plain_name(path)
     shutil.copyfile(path, target)
     return str(target)
 
@@ -87,8 +92,7 @@ def _copy_onnx(path: Path, folder: Path) -> str:
     return _copy(path, folder)
 
 
-def _copy_weights(weights: WeightsFile, folder: Path) -> WeightsFile:
-    path = Path(weights.path)
-    target = folder / f"weights{path.suffix.lower()}"
-    shutil.copyfile(path, target)
-    return WeightsFile(str(target))
+def _plain_name(path: Path) -> str:
+    """Keep a name recognizable in messages, and plain enough for every package."""
+    stem = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII).lstrip("-")
+    return f"{stem[:_LONGEST_STEM]}{path.suffix.lower()}"

@@ -1,69 +1,123 @@
-"""What runs inside a child that is being timed: sessions that wait for their turn."""
+"""What runs inside a child that is being timed: a model that waits for its turn.
 
-import resource
+One session at a time is open, so that a child holds the model once whatever the thread counts,
+and opening waits for the first turn, so that nothing else computes while a model loads.
+"""
+
+import gc
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from onnxq.arrays import Array
-from onnxq.runtime import open_session, session_options
+from onnxq.runtime import Session, name_failures, open_session, session_options
 from onnxq.stages import LatencyChildRequest, Turn, TurnTimes
 
-_WARM_UP_RUNS = 5
+WARM_UP_RUNS = 5
+WARM_UP_NS = 500_000_000
+"""Warming up ends here, be it after one run: a run this long warms itself up."""
+
+MOST_RUNS = 1000
+"""Kept of a turn: more runs would only make its message longer."""
+
 _KIB = 1024
 
 
-def open_turns(request: LatencyChildRequest, folder: Path) -> Callable[[Turn], TurnTimes]:  # noqa: ARG001 - the signature of a conversation
-    """Open one session per thread count, warm them up, and answer turns.
+def open_turns(
+    request: LatencyChildRequest,
+    folder: Path,  # noqa: ARG001 - the signature of a conversation
+) -> Callable[[Turn], TurnTimes]:
+    """Read the inputs, and answer turns.
 
     Args:
         request: The model and the rows of one inference.
         folder: Not written to.
 
     Returns:
-        A function that runs one turn. A turn drops its first run, which finds cold caches.
+        A function that runs one turn; the first turn of a thread count loads the model and warms
+        it up before. It raises ``InferenceError`` where the model cannot be loaded or run.
+
+    Raises:
+        OSError: If an input cannot be read.
     """
     inputs = {name: np.load(path) for name, path in request.inputs.items()}
-    sessions: dict[int, onnxruntime.InferenceSession] = {}
-    load_ns: dict[int, int] = {}
-    for threads in request.threads:
-        start = time.perf_counter_ns()
-        sessions[threads] = open_session(request.model, session_options(threads=threads))
-        load_ns[threads] = time.perf_counter_ns() - start
-        for _ in range(_WARM_UP_RUNS):
-            sessions[threads].run(None, inputs)
+    current: tuple[int, Session, int] | None = None
 
     def answer(turn: Turn) -> TurnTimes:
-        wall, cpu = _time_runs(sessions[turn.threads], inputs, turn)
+        nonlocal current
+        if current is None or current[0] != turn.threads:
+            current = None  # closes the session before the next is opened
+            current = (turn.threads, *_open_warm(request.model, inputs, turn.threads))
+        _, session, load_ns = current
+        with name_failures(request.model, inputs):
+            wall, cpu = time_runs(lambda: session.run(None, inputs), turn)
         return TurnTimes(
-            wall_ns=tuple(wall),
-            cpu_ns=tuple(cpu),
-            load_ns=load_ns[turn.threads],
-            peak_bytes=_peak_bytes(),
+            wall_ns=tuple(wall), cpu_ns=tuple(cpu), load_ns=load_ns, peak_bytes=peak_bytes()
         )
 
     return answer
 
 
-def _time_runs(
-    session: onnxruntime.InferenceSession, inputs: dict[str, Array], turn: Turn
-) -> tuple[list[int], list[int]]:
+def time_runs(run: Callable[[], object], turn: Turn) -> tuple[list[int], list[int]]:
+    """Time runs until a turn is over; the first is dropped, for it finds other caches.
+
+    Args:
+        run: Makes one inference.
+        turn: How long, and how many runs at least.
+
+    Returns:
+        Wall and CPU time of each run that is kept, ns; :data:`MOST_RUNS` at most.
+    """
+    # At several threads the caller's own clock would miss the workers.
     cpu_clock = time.thread_time_ns if turn.threads == 1 else time.process_time_ns
+    wall_clock = time.perf_counter_ns
     wall: list[int] = []
     cpu: list[int] = []
-    end = time.perf_counter_ns() + turn.budget_ns
-    while len(wall) <= turn.least_runs or time.perf_counter_ns() < end:
-        cpu_start, start = cpu_clock(), time.perf_counter_ns()
-        session.run(None, inputs)
-        wall.append(time.perf_counter_ns() - start)
-        cpu.append(cpu_clock() - cpu_start)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        end = wall_clock() + turn.budget_ns
+        while len(wall) <= turn.least_runs or (wall_clock() < end and len(wall) <= MOST_RUNS):
+            # The CPU clock is a system call, and the wall clock is not: it stands outside.
+            cpu_start = cpu_clock()
+            start = wall_clock()
+            run()
+            stop = wall_clock()
+            cpu.append(cpu_clock() - cpu_start)
+            wall.append(stop - start)
+    finally:
+        if collecting:
+            gc.enable()
     return wall[1:], cpu[1:]
 
 
-def _peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * _KIB
+def peak_bytes() -> int:
+    """Return the peak resident size of this process.
+
+    Linux's ``ru_maxrss`` would not do: a child that was just started inherits its parent's.
+    """
+    if sys.platform == "linux":
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * _KIB
+    import psutil  # noqa: PLC0415 - elsewhere only, and this process should stay small
+
+    memory = psutil.Process().memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))
+
+
+def _open_warm(model: str, inputs: dict[str, Array], threads: int) -> tuple[Session, int]:
+    """Load a model and run it a few times; returns the wall time of loading, too."""
+    start = time.perf_counter_ns()
+    session = open_session(model, session_options(threads=threads))
+    load_ns = time.perf_counter_ns() - start
+    end = time.perf_counter_ns() + WARM_UP_NS
+    with name_failures(model, inputs):
+        for _ in range(WARM_UP_RUNS):
+            session.run(None, inputs)
+            if time.perf_counter_ns() > end:
+                break
+    return session, load_ns

@@ -5,12 +5,16 @@ also quantize what has no integer kernel), the activations (it would quantize ev
 node, or none of an operator type) and their ranges.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from onnxruntime.quantization import QDQQuantizer, QuantType, TensorData
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 

@@ -11,16 +11,16 @@ def test_onnx_is_copied_with_its_side_files(tmp_path):
     for name in ("net é.onnx", "net é.onnx.data", "other.onnx.data"):
         (given / name).write_text(name)
     copy = copy_source(OnnxFile(str(given / "net é.onnx")), work)
-    assert copy == OnnxFile(str(work / "model.onnx"))
-    assert sorted(path.name for path in work.iterdir()) == ["model.onnx", "net é.onnx.data"]
-    assert (work / "model.onnx").read_text() == "net é.onnx"
+    assert copy == OnnxFile(str(work / "net__.onnx"))
+    assert sorted(path.name for path in work.iterdir()) == ["net é.onnx.data", "net__.onnx"]
+    assert (work / "net__.onnx").read_text() == "net é.onnx"
 
 
 def test_keras_keeps_its_suffix(tmp_path):
     (tmp_path / "net.H5").write_text("")
     (tmp_path / "work").mkdir()
     copy = copy_source(KerasFile(str(tmp_path / "net.H5")), tmp_path / "work")
-    assert copy == KerasFile(str(tmp_path / "work" / "model.h5"))
+    assert copy == KerasFile(str(tmp_path / "work" / "net.h5"))
 
 
 def test_factory_stays_and_its_weights_are_copied(tmp_path):
@@ -31,7 +31,7 @@ def test_factory_stays_and_its_weights_are_copied(tmp_path):
     assert copy == TorchFactory(
         str(Path("nets.py").absolute()),
         "build",
-        WeightsFile(str(tmp_path / "work" / "weights.pth")),
+        WeightsFile(str(tmp_path / "work" / "w.pth")),
     )
 
 
