@@ -2,7 +2,7 @@
 
 A code has one meaning, which stands here, and one test that provokes it. 1xx: input and data,
 conversion, quantization, processes and output; 2xx: speed; 3xx: limits that the user gave;
-4xx: accuracy; 5xx: portability.
+4xx: accuracy.
 """
 
 CODES: dict[str, str] = {
@@ -60,14 +60,12 @@ CODES: dict[str, str] = {
     "OQ192": "The output folder cannot be written.",
     "OQ193": "The report was written by a newer onnxq.",
     "OQ201": "A quantized model is slower than float on this CPU.",
-    "OQ202": "Operators run in float between quantize and dequantize operators.",
     "OQ204": "This CPU has no VNNI: int8 sums can saturate and int8 is slower.",
     "OQ205": "The machine was busy while latencies were measured.",
-    "OQ206": "The answer depends on the number of threads.",
+    "OQ207": "The time for measuring latencies did not suffice, or was exceeded.",
     "OQ301": "No recipe keeps the limits that were given.",
     "OQ401": "A quantized model's outputs are constant, not finite or at chance level.",
     "OQ402": "A quantized model agrees little with the float model.",
-    "OQ501": "The model uses operators outside the ONNX standard.",
 }
 
 

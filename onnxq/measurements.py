@@ -27,8 +27,9 @@ class Latency(Struct, frozen=True, kw_only=True):
     Attributes:
         threads: Threads inside one inference.
         batch_rows: Rows of one inference.
-        cpu_ns: Median CPU time of the calling thread (all the work at one thread); the
-            interval is over blocks.
+        cpu_ns: CPU time of the calling thread (all the work at one thread): median of the
+            turns' lower deciles, since whatever else runs only adds to it, and the number that
+            ratios are made of. The interval is over blocks. At several threads: of the process.
         wall_ns: Median wall time; the interval is over blocks.
         wall_p90_ns: 90th percentile of wall time over all runs.
         wall_p99_ns: 99th percentile.

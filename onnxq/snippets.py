@@ -61,7 +61,7 @@ def _session_lines(chosen: Measured) -> list[str]:
         f"options.intra_op_num_threads = {threads}  # as measured",
         'options.add_session_config_entry("session.intra_op.allow_spinning", "0")',
         *([_LEVEL] if chosen.artefact.quantized_nodes else []),
-        f"model = str(Path(__file__).with_name({chosen.artefact.file!r}))",
+        f"model = str(Path(__file__).with_name({_quoted(chosen.artefact.file)}))",
         'session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])',
     ]
 
@@ -81,7 +81,7 @@ def _predict_lines(report: Report, prepare: list[str], *, reads_files: bool) -> 
     return [
         f"def predict({argument}):  # {what}",
         *(f"    {line}" for line in prepare),
-        f"    return session.run(None, {{{inputs[0].name!r}: x}}){result}",
+        f"    return session.run(None, {{{_quoted(inputs[0].name)}: x}}){result}",
     ]
 
 
@@ -156,6 +156,11 @@ def _layout_lines(spec: TensorSpec) -> list[str]:
     if len(shape) == _IMAGE_AXES and shape[1] in _CHANNELS and shape[-1] not in _CHANNELS:
         return ["x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))", *cast]
     return cast
+
+
+def _quoted(text: str) -> str:
+    literal = repr(text)
+    return literal if {"\\", '"', "'"} & set(literal[1:-1]) else f'"{text}"'
 
 
 def _comment(text: str) -> str:

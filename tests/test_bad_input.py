@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from onnxq.__main__ import main
 
 
@@ -55,7 +56,8 @@ CASES = [
     Case("objects", "tiny.onnx --data objects.npz", "OQ121", ("objects.npz", "object")),
     Case("row that is NaN", "tiny.onnx --data nan.npz", "OQ123", ("row 3", "x")),
     Case("no rows", "tiny.onnx --data none.npz", "OQ124", ("none.npz",)),
-    Case("labels out of range", "tiny.onnx --data labels.npz", "OQ125", ("row 0", "expected 0 to 4")),
+    Case("labels out of range", "tiny.onnx --data labels.npz", "OQ125",
+         ("row 0", "expected 0 to 4")),
     Case("too few labels", "tiny.onnx --data few.npz", "OQ125", ("9", "10")),
     Case("truncated npz", "tiny.onnx --data truncated.npz", "OQ127", ("truncated.npz",)),
     Case("npz that is text", "tiny.onnx --data text.npz", "OQ127", ("text.npz",)),

@@ -60,6 +60,19 @@ def size_unit(sizes_bytes: Iterable[int]) -> tuple[str, float]:
     return ("MB", _KILO**2) if largest >= _KILO**2 else ("kB", _KILO)
 
 
+def time_unit(times_ns: Iterable[float]) -> tuple[str, float]:
+    """Choose one unit for some times.
+
+    Args:
+        times_ns: Times.
+
+    Returns:
+        The unit's name and its nanoseconds: µs if all are below 1 ms.
+    """
+    largest = max(times_ns, default=0.0)
+    return ("ms", _KILO**2) if largest >= _KILO**2 else ("µs", _KILO)
+
+
 def duration(seconds: float) -> str:
     """Write a wall time as ``3.2 s`` or ``2 min 05 s``."""
     minute = 60

@@ -1,12 +1,13 @@
 """The columns of the report's table. Every number comes from the report and from nowhere else."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from onnxq.cli.cells import (
     decimals_for,
     ratio,
     ratio_with_error,
     size_unit,
+    time_unit,
 )
 from onnxq.cli.fitting import Cell, Column, Tone
 from onnxq.cli.front import standings_of, undominated
@@ -21,7 +22,6 @@ from onnxq.reports import Failed, Measured, NotApplicable, Report, Skipped, Vari
 
 _NAME = 16
 _LEAST_TO_RANK = 3
-_NS_PER_MS = 1e6
 
 # The higher, the sooner a column is left out on a narrow screen.
 _RANK_TAIL, _RANK_SIZE_RATIO, _RANK_OTHER_THREADS = 5, 4, 1
@@ -103,11 +103,12 @@ def _time_columns(report: Report) -> tuple[Column, ...]:
         return ()
     threads = next(iter(first.values())).threads
     label = f"{threads} thread{'' if threads == 1 else 's'}"
+    medians = {alias: median_ns(latency) for alias, latency in first.items()}
+    tails = {alias: latency.wall_p90_ns for alias, latency in first.items()}
+    unit = time_unit([*medians.values(), *tails.values()])
     return (
-        _milliseconds(
-            rows, first, (label, "CPU ms" if threads == 1 else "p50 ms"), median_ns, _RANK_TIME
-        ),
-        _milliseconds(rows, first, (label, "p90 ms"), lambda x: x.wall_p90_ns, _RANK_TAIL),
+        _times(rows, medians, (label, "CPU" if threads == 1 else "p50"), unit, _RANK_TIME),
+        _times(rows, tails, (label, "p90"), unit, _RANK_TAIL),
     )
 
 
@@ -116,20 +117,20 @@ def median_ns(latency: Latency) -> float:
     return (latency.cpu_ns if latency.threads == 1 else latency.wall_ns).value
 
 
-def _milliseconds(
+def _times(
     rows: Iterable[Variant],
-    latencies: dict[str, Latency],
+    times_ns: dict[str, float],
     title: tuple[str, str],
-    nanoseconds: Callable[[Latency], float],
+    unit: tuple[str, float],
     drop_rank: int,
 ) -> Column:
-    times = {alias: nanoseconds(latency) / _NS_PER_MS for alias, latency in latencies.items()}
+    times = {alias: time_ns / unit[1] for alias, time_ns in times_ns.items()}
     digits = decimals_for(times.values())
     cells = measured_cells(
         rows,
         lambda row: Cell(f"{times[row.alias]:.{digits}f}") if row.alias in times else ABSENT,
     )
-    return Column(title=title, cells=cells, drop_rank=drop_rank)
+    return Column(title=(title[0], f"{title[1]} {unit[0]}"), cells=cells, drop_rank=drop_rank)
 
 
 def _speed_columns(rows: Sequence[Variant], reference: str) -> tuple[Column, ...]:

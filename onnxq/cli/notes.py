@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onnxq.cli.cells import count_noun, percent, signed
+from onnxq.cli.cells import count_noun, percent, signed, time_unit
 from onnxq.cli.metric_words import change_of, words_for
 from onnxq.cli.operator_rows import operator_rows
 from onnxq.findings import Finding
@@ -69,10 +69,11 @@ def note_marks(notes: Iterable[Note]) -> dict[str, str]:
 
 
 def _variant_text(report: Report, variant: Variant) -> str:
-    findings = [f for f in report.findings if f.subject == variant.alias]
+    about = [finding for finding in report.findings if finding.subject == variant.alias]
+    slower = [_finding_text(finding) for finding in about if finding.code == _SLOWER]
     match variant:
         case Measured():
-            sentences = _measured_sentences(report, variant, {f.code for f in findings})
+            sentences = _measured_sentences(report, variant, slower)
         case Skipped(reason=reason):
             sentences = [_sentence(f"skipped: {reason}")]
         case NotApplicable(reason=reason):
@@ -81,17 +82,18 @@ def _variant_text(report: Report, variant: Variant) -> str:
             sentences = [_sentence(f"unusable, never recommended: {reason}")]
         case Failed(code=code, reason=reason, hint=hint):
             sentences = [_sentence(f"failed ({code}): {reason}"), _sentence(hint)]
-    return " ".join(filter(None, (*sentences, *map(_finding_text, findings))))
+    others = [_finding_text(finding) for finding in about if finding.code != _SLOWER]
+    return " ".join(filter(None, (*sentences, *others)))
 
 
-def _measured_sentences(report: Report, variant: Measured, codes: set[str]) -> list[str]:
+def _measured_sentences(report: Report, variant: Measured, slower: list[str]) -> list[str]:
     if variant.alias == report.reference:
         return []
     measured = (v for v in report.variants if isinstance(v, Measured))
     reference = next((v for v in measured if v.alias == report.reference), variant)
     judged = variant.quality
     return [
-        "" if _SLOWER in codes else speed_sentence(variant, reference),
+        *(slower or [speed_sentence(variant, reference)]),
         drop_sentence(judged.accuracy, report.limits) if isinstance(judged, Judged) else "",
         _nodes_sentence(variant.artefact),
     ]
@@ -127,15 +129,15 @@ def _time_reason(others: tuple[OperatorTime, ...], floats: tuple[OperatorTime, .
     time = next((t for t in others if t.operator == name), None)
     share = worst.other_ns / max(sum(t.ns for t in others), 1e-9)
     count = f"{count_noun(time.count, 'node')} of {name}" if time else name
-    before = f"{_ms(worst.float_ns)} in fp32" if worst.float_ns else "fp32 has none"
+    before = f"{_time(worst.float_ns)} in fp32" if worst.float_ns else "fp32 has none"
     remedy = f" {_REMEDIES[name]}" if name in _REMEDIES else ""
-    return (
-        f"{percent(share, 0)}% of its time is in {count} ({_ms(worst.other_ns)}; {before}).{remedy}"
-    )
+    spent = f"{percent(share, 0)}% of its time is in {count}"
+    return f"{spent} ({_time(worst.other_ns)}; {before}).{remedy}"
 
 
-def _ms(nanoseconds: float) -> str:
-    return f"{nanoseconds / 1e6:.3g} ms"
+def _time(nanoseconds: float) -> str:
+    unit, unit_ns = time_unit([nanoseconds])
+    return f"{nanoseconds / unit_ns:.3g} {unit}"
 
 
 def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
@@ -148,7 +150,7 @@ def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
     limit = f"{flag} {words.scale * limits.max_drop:g} {words.unit}"
     ends = f"{signed(moved.low, words.digits)} to {signed(moved.high, words.digits)}"
     verb = "is over" if drop.low > limits.max_drop else "crosses"
-    return f"the 95% interval, {ends} {words.unit}, {verb} {limit}."
+    return f"The 95% interval, {ends} {words.unit}, {verb} {limit}."
 
 
 def _nodes_sentence(artefact: Artefact) -> str:

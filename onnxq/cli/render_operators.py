@@ -3,7 +3,7 @@
 from rich.console import RenderableType
 from rich.text import Text
 
-from onnxq.cli.cells import NOT_MEASURED, decimals_for, ratio
+from onnxq.cli.cells import NOT_MEASURED, decimals_for, ratio, time_unit
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.operator_rows import OperatorRow, operator_rows
 from onnxq.cli.render_parts import fit, table, words
@@ -13,7 +13,6 @@ from onnxq.reports import Measured, Report
 _NAME = 20
 _BAR = 16
 _RANK_BAR = 1
-_NS_PER_MS = 1e6
 
 
 def operators_parts(report: Report, screen: Screen) -> list[RenderableType]:
@@ -34,13 +33,21 @@ def operators_parts(report: Report, screen: Screen) -> list[RenderableType]:
     fastest = max(beside, key=lambda variant: variant.speed[0].ratio.value)
     named = measured.get(report.verdict.alias, fastest)
     other = named if named.speed else fastest
-    columns = _columns(operator_rows(floats.operators, other.operators), other.alias)
-    title = words(screen, "Where the time goes (ms per inference, 1 thread)", "bold")
-    return [Text("\n").join([title, table(screen, fit(screen, columns))])]
+    rows = operator_rows(floats.operators, other.operators)
+    unit = time_unit(max(row.float_ns, row.other_ns) for row in rows)
+    columns = _columns(rows, other.alias, unit[1])
+    title = f"Where the time goes ({unit[0]} per inference, 1 thread, by onnxruntime's profiler)"
+    return [Text("\n").join([words(screen, title, "bold"), table(screen, fit(screen, columns))])]
 
 
-def _columns(rows: tuple[OperatorRow, ...], alias: str) -> tuple[Column, ...]:
-    digits = decimals_for(max(row.float_ns, row.other_ns) / _NS_PER_MS for row in rows)
+def _columns(rows: tuple[OperatorRow, ...], alias: str, unit_ns: float) -> tuple[Column, ...]:
+    digits = decimals_for(max(row.float_ns, row.other_ns) / unit_ns for row in rows)
+
+    def time(nanoseconds: float) -> Cell:
+        if not nanoseconds:
+            return Cell(NOT_MEASURED, "quiet")
+        return Cell(f"{nanoseconds / unit_ns:.{digits}f}")
+
     total = sum(row.other_ns for row in rows) or 1.0
     return (
         Column(
@@ -49,8 +56,8 @@ def _columns(rows: tuple[OperatorRow, ...], alias: str) -> tuple[Column, ...]:
             numbers=False,
             crop_to=_NAME,
         ),
-        Column(title=("fp32",), cells=tuple(_time(row.float_ns, digits) for row in rows)),
-        Column(title=(alias,), cells=tuple(_time(row.other_ns, digits) for row in rows)),
+        Column(title=("fp32",), cells=tuple(time(row.float_ns) for row in rows)),
+        Column(title=(alias,), cells=tuple(time(row.other_ns) for row in rows)),
         Column(title=("change",), cells=tuple(map(_change, rows))),
         Column(
             title=(f"share of {alias}",),
@@ -59,12 +66,6 @@ def _columns(rows: tuple[OperatorRow, ...], alias: str) -> tuple[Column, ...]:
             drop_rank=_RANK_BAR,
         ),
     )
-
-
-def _time(nanoseconds: float, digits: int) -> Cell:
-    if not nanoseconds:
-        return Cell(NOT_MEASURED, "quiet")
-    return Cell(f"{nanoseconds / _NS_PER_MS:.{digits}f}")
 
 
 def _change(row: OperatorRow) -> Cell:

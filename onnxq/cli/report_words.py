@@ -60,10 +60,9 @@ def _batch(report: Report) -> str:
 
 def source_text(source: SourceFacts) -> str:
     """Write the model, what exported it, and whether the export computes the same."""
-    made = f" by {source.exporter}" if source.exporter else ""
-    return (
-        f"{source.given} ({source.framework}){made}, opset {source.opset}; {_parity_text(source)}"
-    )
+    exporter = f", exporter {source.exporter}" if source.exporter else ""
+    given = f"{source.given} ({source.framework}{exporter}, opset {source.opset})"
+    return f"{given}; {_parity_text(source)}"
 
 
 def _parity_text(source: SourceFacts) -> str:

@@ -1,8 +1,10 @@
-"""Why a candidate is not faster: one sentence, with the operators that the time goes into."""
+"""What a reader should know beside the figures: one sentence each, with its evidence."""
 
 from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime, SpeedRatio
 from onnxq.pipeline.timings import Timings
+from onnxq.reports import Environment, Verdict
+from onnxq.targets import detect_target
 
 _WHY = {
     "ConvInteger": "it has no fast kernel; dynamic int8 suits MatMul-heavy models, use int8",
@@ -44,6 +46,24 @@ def explain_speed(alias: str, timings: Timings) -> tuple[Finding, ...]:
             severity="warning",
         ),
     )
+
+
+def explain_target(environment: Environment) -> tuple[Finding, ...]:
+    """Warn where this CPU's int8 kernels are slow or saturate; they decide every figure."""
+    target = detect_target(environment.isa)
+    if target.int8_is_fast and not target.int8_saturates:
+        return ()
+    message = f"This CPU has {target.sentence}; int8 figures from it do not hold for others."
+    return (Finding(code="OQ204", subject=target.name, message=message, severity="warning"),)
+
+
+def explain_limits(verdict: Verdict) -> tuple[Finding, ...]:
+    """Say that a limit which the user gave is not met: the exit code is 3."""
+    if verdict.limits_met:
+        return ()
+    message = "No recipe keeps the limits that were given."
+    fix = "Loosen a limit, try other recipes (-r), or give more rows."
+    return (Finding(code="OQ301", subject="limits", message=message, fix=fix, severity="warning"),)
 
 
 def _is_slower(ratio: SpeedRatio) -> bool:

@@ -17,7 +17,7 @@ from onnxq.datasets.values import (
 from onnxq.findings import Finding
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.candidates import Candidate, Outcome
-from onnxq.pipeline.explaining import explain_speed
+from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
 from onnxq.pipeline.foundation import Foundation
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.timings import GIVEN, Timings
@@ -60,6 +60,7 @@ def make_report(
     """
     environment = _environment(timings)
     variants = tuple(_variant(plan, outcome, timings) for outcome in outcomes)
+    verdict = decide(variants, plan.limits, labelled=foundation.rows.labelled)
     return Report(
         onnxq=importlib.metadata.version("onnxq"),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -70,9 +71,13 @@ def make_report(
         variants=variants,
         reference="fp32",
         given_latencies=timings.latencies.get(GIVEN, ()),
-        findings=_findings(foundation, outcomes, timings),
+        findings=(
+            *_findings(foundation, outcomes, timings),
+            *explain_target(environment),
+            *explain_limits(verdict),
+        ),
         limits=plan.limits,
-        verdict=decide(variants, plan.limits, labelled=foundation.rows.labelled),
+        verdict=verdict,
         seconds=dict(bench.seconds),
         work_seconds=sum(bench.seconds.values()),
         sandbox=SANDBOX,

@@ -5,7 +5,7 @@ and opening waits for the first turn, so that nothing else computes while a mode
 """
 
 import gc
-import sys
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +17,14 @@ from onnxq.runtime import Session, name_failures, open_session, session_options
 from onnxq.stages import LatencyChildRequest, Turn, TurnTimes
 
 WARM_UP_RUNS = 5
-WARM_UP_NS = 500_000_000
+WARM_UP_NS = 100_000_000
 """Warming up ends here, be it after one run: a run this long warms itself up."""
 
 MOST_RUNS = 1000
 """Kept of a turn: more runs would only make its message longer."""
 
 _KIB = 1024
+_STATUS = Path("/proc/self/status")
 
 
 def open_turns(
@@ -66,7 +67,7 @@ def time_runs(run: Callable[[], object], turn: Turn) -> tuple[list[int], list[in
 
     Args:
         run: Makes one inference.
-        turn: How long, and how many runs at least.
+        turn: How long, and how many runs at least; one that asks for no run has none.
 
     Returns:
         Wall and CPU time of each run that is kept, ns; :data:`MOST_RUNS` at most.
@@ -76,6 +77,8 @@ def time_runs(run: Callable[[], object], turn: Turn) -> tuple[list[int], list[in
     wall_clock = time.perf_counter_ns
     wall: list[int] = []
     cpu: list[int] = []
+    if not turn.least_runs:
+        return [], []
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -99,14 +102,11 @@ def peak_bytes() -> int:
 
     Linux's ``ru_maxrss`` would not do: a child that was just started inherits its parent's.
     """
-    if sys.platform == "linux":
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    if _STATUS.exists():
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM:"))
         return int(line.split()[1]) * _KIB
-    import psutil  # noqa: PLC0415 - elsewhere only, and this process should stay small
-
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 def _open_warm(model: str, inputs: dict[str, Array], threads: int) -> tuple[Session, int]:

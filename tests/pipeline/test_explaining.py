@@ -1,7 +1,10 @@
+import pytest
+
 from onnxq.estimates import Estimate, exact
 from onnxq.measurements import OperatorTime, SpeedRatio
-from onnxq.pipeline.explaining import explain_speed
+from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
 from onnxq.pipeline.timings import Timings
+from onnxq.reports import Environment, Verdict
 
 
 def timings(low, value, high, *operators):
@@ -32,3 +35,27 @@ def test_tie_is_not_slower():
 def test_unknown_operators_are_not_blamed():
     (finding,) = explain_speed("int8", timings(0.5, 0.6, 0.7))
     assert "because" not in finding.message
+
+
+def environment(*isa):
+    return Environment(
+        cpu="", isa=isa, cores=2, system="", python="", packages={}, load=0.0, busy_ratio=1.0
+    )
+
+
+def test_cpu_without_vnni_is_warned_of():
+    (finding,) = explain_target(environment("avx2"))
+    assert finding.code == "OQ204"
+    assert "saturate" in finding.message
+
+
+def test_cpu_with_vnni_is_not():
+    assert explain_target(environment("avx2", "avx512_vnni")) == ()
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_broken_limits_are_said(met):
+    verdict = Verdict(
+        kind="keep_fp32", alias="", sentence="", detail="", candidates=1, limits_met=met
+    )
+    assert [finding.code for finding in explain_limits(verdict)] == ([] if met else ["OQ301"])

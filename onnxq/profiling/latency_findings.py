@@ -1,0 +1,115 @@
+"""What a reader of latencies should know about how they were measured."""
+
+import math
+
+from onnxq.findings import Finding
+from onnxq.measurements import SpeedRatio
+from onnxq.profiling.latency_study import HALF_WIDTH, LatencyMeasurements, half_width
+
+BUSY_RATIO = 1.1
+"""Wall over CPU time at one thread: above it the machine was busy with something else."""
+
+_SUBJECT = "timing"
+_LONGER = 1.5
+_NS_PER_S = 1e9
+
+
+def timing_findings(
+    measurements: LatencyMeasurements, *, spent_s: float, budget_s: float
+) -> tuple[Finding, ...]:
+    """Say what keeps the latencies from being as certain as wanted.
+
+    Args:
+        measurements: All blocks.
+        spent_s: Wall time that measuring took.
+        budget_s: Wall time that it was given.
+
+    Returns:
+        OQ205 for a busy machine; OQ207 for an interval wider than ±2 %, the widest of all, and
+        for measurements that took much longer than they were given.
+    """
+    return (
+        *_busy(measurements),
+        *_wide(measurements, budget_s),
+        *_long(measurements, spent_s, budget_s),
+    )
+
+
+def _busy(measurements: LatencyMeasurements) -> tuple[Finding, ...]:
+    busy = measurements.busy_ratio
+    if busy <= BUSY_RATIO:
+        return ()
+    message = (
+        f"wall time was {busy:.2f} times CPU time at 1 thread: the machine was busy with something "
+        "else, so wall times say little; CPU times and their ratios hold."
+    )
+    return (
+        Finding(
+            code="OQ205",
+            subject=_SUBJECT,
+            message=message,
+            evidence={"busy_ratio": busy},
+            fix="Run again on a quieter machine, or for longer: --seconds 60.",
+            severity="warning",
+        ),
+    )
+
+
+def _wide(measurements: LatencyMeasurements, budget_s: float) -> tuple[Finding, ...]:
+    ratios = measurements.ratios(measurements.names[0])
+    wide = [
+        (half_width(ratio), name, ratio)
+        for name, of_model in ratios.items()
+        for ratio in of_model
+        if half_width(ratio) > HALF_WIDTH
+    ]
+    if not wide:
+        return ()
+    half, name, ratio = max(wide, key=lambda found: found[0])
+    message = (
+        f"after {budget_s:g} s the speed of {name} at {_threads(ratio)} is known to "
+        f"±{math.expm1(half):.0%} only: {ratio.ratio.low:.2f}x to {ratio.ratio.high:.2f}x."
+    )
+    return (
+        Finding(
+            code="OQ207",
+            subject=_SUBJECT,
+            message=message,
+            evidence={"half_width": half, "threads": ratio.threads, "blocks": ratio.ratio.n},
+            fix=f"Measure for longer: --seconds {_next_budget(budget_s)}.",
+        ),
+    )
+
+
+def _long(
+    measurements: LatencyMeasurements, spent_s: float, budget_s: float
+) -> tuple[Finding, ...]:
+    if spent_s <= _LONGER * budget_s:
+        return ()
+    name, slowest = max(
+        ((name, one) for name, of in measurements.latencies().items() for one in of),
+        key=lambda found: found[1].wall_ns.value,
+    )
+    message = (
+        f"measuring took {spent_s:.0f} s and not {budget_s:g} s: an inference of {name} takes "
+        f"{slowest.wall_ns.value / _NS_PER_S:.2g} s, and each model is measured in "
+        f"{len(measurements.blocks)} processes."
+    )
+    fix = "Measure at one thread count: --threads 1." if len(measurements.threads) > 1 else ""
+    return (
+        Finding(
+            code="OQ207",
+            subject=_SUBJECT,
+            message=message,
+            evidence={"spent_s": spent_s, "budget_s": budget_s},
+            fix=fix,
+        ),
+    )
+
+
+def _threads(ratio: SpeedRatio) -> str:
+    return "1 thread" if ratio.threads == 1 else f"{ratio.threads} threads"
+
+
+def _next_budget(budget_s: float) -> int:
+    return max(round(3 * budget_s), 1)
