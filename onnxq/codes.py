@@ -52,6 +52,7 @@ CODES: dict[str, str] = {
     "OQ171": "The quantizer failed.",
     "OQ172": "The quantized model does not pass its gates.",
     "OQ173": "The model failed while running.",
+    "OQ174": "An output has no row of its own for each row fed; it is not judged.",
     "OQ181": "A child process died of a signal.",
     "OQ182": "A child process ran into its time limit.",
     "OQ183": "A child process ran into its memory limit.",

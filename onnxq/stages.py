@@ -242,9 +242,11 @@ class PredictResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         outputs: Path of an ``.npy`` array by output name; axis 0 is rows.
+        findings: Outputs that were left out because they have no rows.
     """
 
     outputs: dict[str, str]
+    findings: tuple[Finding, ...] = ()
 
 
 class JudgeRequest(Struct, frozen=True, kw_only=True):

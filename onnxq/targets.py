@@ -7,6 +7,8 @@ TargetName: TypeAlias = Literal["x86-vnni", "x86", "arm64"]
 
 _VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 _ARM = frozenset({"neon", "asimd", "asimddp", "i8mm", "sve"})
+_ARM_DOT_PRODUCTS = frozenset({"asimddp", "i8mm"})
+_ARM_MACHINES = frozenset({"aarch64", "arm64"})
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,35 @@ X86 = Target(
     int8_saturates=True,
     sentence="no VNNI: int8 kernels are slower, and sums of large weights can saturate",
 )
-ARM64 = Target(
+X86_UNKNOWN = Target(
+    name="x86",
+    int8_is_fast=False,
+    int8_saturates=True,
+    sentence="its instruction sets cannot be read here: int8 kernels may be slow and saturate",
+)
+ARM64_DOT = Target(
     name="arm64",
     int8_is_fast=True,
     int8_saturates=False,
-    sentence="ARM64: int8 kernels do not saturate; they are fast where asimddp or i8mm is there",
+    sentence="ARM64 with dot products: int8 kernels are fast and do not saturate",
+)
+ARM64 = Target(
+    name="arm64",
+    int8_is_fast=False,
+    int8_saturates=False,
+    sentence="ARM64 without dot products: int8 kernels are slower, and do not saturate",
 )
 
 
-def detect_target(isa: tuple[str, ...]) -> Target:
+def detect_target(isa: tuple[str, ...], machine: str = "") -> Target:
     """Tell the kind of a CPU by its instruction sets.
+
+    On x86 without VNNI, be it AVX2 or AVX-512, onnxruntime multiplies pairs of uint8 and int8
+    with ``vpmaddubsw``, whose sums saturate at 16 bits; VNNI sums in 32 bits.
 
     Args:
         isa: Instruction sets as Linux names them, such as ``avx512_vnni``.
+        machine: As Python's ``platform.machine()`` names it; tells ARM where ``isa`` is empty.
 
     Returns:
         The target; x86 without VNNI, the most cautious one, where nothing is known.
@@ -58,9 +76,19 @@ def detect_target(isa: tuple[str, ...]) -> Target:
     found = frozenset(isa)
     if found & _VNNI:
         return X86_VNNI
-    return ARM64 if found & _ARM else X86
+    if found & _ARM or machine.lower() in _ARM_MACHINES:
+        return ARM64_DOT if found & _ARM_DOT_PRODUCTS else ARM64
+    return X86 if found else X86_UNKNOWN
 
 
-def describe_target(isa: tuple[str, ...]) -> str:
-    """Return what a CPU's int8 kernels are good for, as a sentence without a full stop."""
-    return detect_target(isa).sentence
+def describe_target(isa: tuple[str, ...], machine: str = "") -> str:
+    """Return what a CPU's int8 kernels are good for, as a sentence without a full stop.
+
+    Args:
+        isa: As :func:`detect_target` takes it.
+        machine: The same.
+
+    Returns:
+        The target's sentence.
+    """
+    return detect_target(isa, machine).sentence

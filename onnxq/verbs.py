@@ -3,12 +3,10 @@
 Every option has one name: flag, keyword and field of the report's JSON.
 """
 
-import os
 import shlex
 import tempfile
 from pathlib import Path
 
-import psutil
 from msgspec.structs import replace
 
 from onnxq.datasets.preprocess import parse_preprocess
@@ -17,7 +15,7 @@ from onnxq.doctoring import Doctor, examine
 from onnxq.errors import UsageError
 from onnxq.events import Tell, tell_nobody
 from onnxq.interruption import interruptible
-from onnxq.isolation import ChildLimits, Workplace, run_stage
+from onnxq.isolation import Workplace, default_limits, run_stage
 from onnxq.options import (
     parse_map,
     parse_max_drop,
@@ -25,14 +23,12 @@ from onnxq.options import (
     parse_size_bytes,
 )
 from onnxq.pipeline import RunPlan, execute_plan
+from onnxq.profiling.environment import usable_cores
 from onnxq.recipes import DEFAULT_RECIPES, Float32, Recipe, alias_of, parse_recipe
 from onnxq.reports import Limits, Report
 from onnxq.source_parsing import parse_input, parse_source
 from onnxq.sources import OnnxFile
 from onnxq.stages import INSPECT, InspectRequest, InspectResult, NoDataRequest
-
-_STAGE_WALL_S = 1800.0
-_MEMORY_SHARE = 0.8
 
 
 def run(  # noqa: PLR0913 - one keyword an option, as on the command line
@@ -129,8 +125,8 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         check=check,
         allow_chance_accuracy=allow_chance_accuracy,
         command=command or ("onnxq", "run", shlex.quote(model)),
-        child_limits=_child_limits(),
-        work_threads=_cores(),
+        child_limits=default_limits(),
+        work_threads=usable_cores(),
     )
     with interruptible():
         return execute_plan(plan, tell)
@@ -156,7 +152,7 @@ def inspect(model: str, *, tell: Tell = tell_nobody) -> InspectResult:
     with interruptible(), tempfile.TemporaryDirectory(prefix="onnxq-") as folder:
         copy = Path(folder) / "model.onnx"
         copy.write_bytes(Path(model).read_bytes())
-        place = Workplace(Path(folder), _child_limits(), tell)
+        place = Workplace(Path(folder), default_limits(), tell)
         result = run_stage(INSPECT, InspectRequest(path=str(copy)), place)
     return replace(result, model=replace(result.model, path=model))
 
@@ -206,13 +202,4 @@ def _check_together(
 
 
 def _default_threads() -> tuple[int, ...]:
-    return tuple(sorted({1, _cores()}))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _child_limits() -> ChildLimits:
-    available = psutil.virtual_memory().available
-    return ChildLimits(wall_s=_STAGE_WALL_S, memory_bytes=int(available * _MEMORY_SHARE))
+    return tuple(sorted({1, usable_cores()}))

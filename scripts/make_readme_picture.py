@@ -1,11 +1,13 @@
 """Draw a real report as the picture of the README: scripts/picture/report.svg.
 
-``python scripts/make_readme_picture.py onnxq-out/report.json``. The picture holds its own text
-and style and loads nothing: no font and no address of anything outside the file.
+``python scripts/make_readme_picture.py quickstart-out/torch/report.json``. The picture holds its
+own text and style and loads nothing: no font and no address of anything outside the file.
 """
 
 import io
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from rich.terminal_theme import DIMMED_MONOKAI
@@ -63,11 +65,18 @@ def draw_picture(path: Path) -> str:
     screen = Screen(columns=COLUMNS, color=True)
     artefacts = [v.artefact.file for v in report.variants if isinstance(v, Measured)]
     files = (*sorted(artefacts), "report.json", "serve.py")
-    text = render_report(report, screen, out="onnxq-out", files=files)
+    text = render_report(report, screen, out=out_folder(report.command), files=files)
     console = make_console(screen, io.StringIO(), record=True)
     console.print(Text.from_ansi(text, no_wrap=True))
     return console.export_svg(
         title="onnxq", theme=DIMMED_MONOKAI, code_format=TEMPLATE, unique_id="onnxq"
+    )
+
+
+def out_folder(command: Sequence[str]) -> str:
+    """Return the output folder that a command names."""
+    return next(
+        (value for flag, value in pairwise(command) if flag in {"-o", "--out"}), "onnxq-out"
     )
 
 

@@ -1,5 +1,6 @@
 """Numbers as a person reads them. Every unit that is shown is chosen here."""
 
+import math
 from collections.abc import Iterable
 
 from onnxq.cli.charset import MINUS, TIMES
@@ -10,6 +11,7 @@ NOT_MEASURED = "-"
 _KILO = 1000.0
 _PERCENT = 100.0
 _COARSE_RATIO = 10.0
+_BINARY_DUST = 1e-6
 
 
 def half_width(estimate: Estimate) -> float:
@@ -30,10 +32,21 @@ def ratio(value: float) -> str:
     return f"{value:.{1 if value >= _COARSE_RATIO else 2}f}{TIMES}"
 
 
+def rounded_up(value: float, digits: int) -> float:
+    """Round up at a digit, but not for the sake of a binary fraction's last digits."""
+    step = 10.0**-digits
+    return math.ceil(value / step - _BINARY_DUST) * step
+
+
+def plus_minus(estimate: Estimate, digits: int) -> str:
+    """Write the longer arm of an interval as ``±0.04``, rounded up."""
+    return f"±{rounded_up(half_width(estimate), digits):.{digits}f}"
+
+
 def ratio_with_error(estimate: Estimate) -> str:
     """Write a ratio as ``2.01x ±0.04``."""
     digits = 1 if estimate.value >= _COARSE_RATIO else 2
-    return f"{ratio(estimate.value)} ±{half_width(estimate):.{digits}f}"
+    return f"{ratio(estimate.value)} {plus_minus(estimate, digits)}"
 
 
 def percent(share: float, digits: int = 2) -> str:
@@ -60,6 +73,15 @@ def size_unit(sizes_bytes: Iterable[int]) -> tuple[str, float]:
     return ("MB", _KILO**2) if largest >= _KILO**2 else ("kB", _KILO)
 
 
+def size_text(size_bytes: int) -> str:
+    """Write a size with about three digits: ``11.8 MB``, ``5.9 kB``, ``32 B``."""
+    if size_bytes < _KILO:
+        return f"{size_bytes} B"
+    unit, unit_bytes = size_unit([size_bytes])
+    size = size_bytes / unit_bytes
+    return f"{size:.{max(decimals_for([size]) - 1, 0)}f} {unit}"
+
+
 def time_unit(times_ns: Iterable[float]) -> tuple[str, float]:
     """Choose one unit for some times.
 
@@ -82,8 +104,10 @@ def duration(seconds: float) -> str:
 
 
 def interval_text(low: float, high: float, digits: int) -> str:
-    """Write an interval as ``[-1.56, +0.10]``."""
-    return f"[{signed(low, digits)}, {signed(high, digits)}]"
+    """Write an interval as ``[-1.56, +0.10]``, rounded outward."""
+    return (
+        f"[{signed(-rounded_up(-low, digits), digits)}, {signed(rounded_up(high, digits), digits)}]"
+    )
 
 
 def count_noun(count: int, noun: str) -> str:

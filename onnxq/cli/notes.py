@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from onnxq.cli.cells import count_noun, percent, signed, time_unit
+from onnxq.cli.cells import count_noun, percent, rounded_up, signed, time_unit
 from onnxq.cli.metric_words import change_of, words_for
 from onnxq.cli.operator_rows import operator_rows
 from onnxq.findings import Finding
@@ -21,6 +21,7 @@ from onnxq.reports import (
 )
 
 _LEFT_FLOAT_SHOWN = 2
+_NOTABLE_SHARE = 0.05
 _SLOWER = "OQ201"
 _REMEDIES = {
     "ConvInteger": "onnxruntime's kernel for it is slow; a static recipe (-r int8, with --data) "
@@ -124,10 +125,13 @@ def _time_reason(others: tuple[OperatorTime, ...], floats: tuple[OperatorTime, .
     if not others:
         return ""
     rows = operator_rows(floats, others, most=len(others) + len(floats))
+    total = sum(row.other_ns for row in rows)
     worst = max(rows, key=lambda row: row.other_ns - row.float_ns)
+    if worst.other_ns - worst.float_ns < _NOTABLE_SHARE * total:
+        return ""
     name = worst.label.split(" / ")[-1]
     time = next((t for t in others if t.operator == name), None)
-    share = worst.other_ns / max(sum(t.ns for t in others), 1e-9)
+    share = worst.other_ns / total
     count = f"{count_noun(time.count, 'node')} of {name}" if time else name
     before = f"{_time(worst.float_ns)} in fp32" if worst.float_ns else "fp32 has none"
     remedy = f" {_REMEDIES[name]}" if name in _REMEDIES else ""
@@ -148,7 +152,8 @@ def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
     words, moved = words_for(accuracy), change_of(accuracy)
     flag = "--max-drop" if limits.max_drop_given else "the default limit,"
     limit = f"{flag} {words.scale * limits.max_drop:g} {words.unit}"
-    ends = f"{signed(moved.low, words.digits)} to {signed(moved.high, words.digits)}"
+    low, high = -rounded_up(-moved.low, words.digits), rounded_up(moved.high, words.digits)
+    ends = f"{signed(low, words.digits)} to {signed(high, words.digits)}"
     verb = "is over" if drop.low > limits.max_drop else "crosses"
     return f"The 95% interval, {ends} {words.unit}, {verb} {limit}."
 

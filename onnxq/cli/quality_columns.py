@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 from onnxq.cli.cells import (
     NOT_MEASURED,
-    half_width,
     interval_text,
     percent,
+    plus_minus,
     signed,
 )
 from onnxq.cli.fitting import Cell, Column, Tone
@@ -63,7 +63,7 @@ def _metric_columns(report: Report, accuracies: dict[str, Accuracy]) -> tuple[Co
             return ABSENT if accuracy is None else _REFERENCE
         moved = change_of(accuracy)
         ends = interval_text(moved.low, moved.high, digits)
-        tail = f"±{half_width(moved):.{digits}f}" if short else ends
+        tail = plus_minus(moved, digits) if short else ends
         text = f"{signed(moved.value, digits)} {tail}"
         return Cell(text, _drop_tone(accuracy.drop, report.limits))
 

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from onnxq.cli.cells import NOT_MEASURED, count_noun
+from onnxq.cli.cells import NOT_MEASURED, count_noun, size_text
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.render_parts import draw, fit, table, words
 from onnxq.cli.screen import Screen
@@ -37,11 +37,11 @@ def render_inspection(
 def _head(found: InspectResult, given: str, screen: Screen) -> list[Text]:
     model = found.model
     domains = ", ".join(domain or "ai.onnx" for domain in found.domains)
-    megabytes = f"{found.size.file_bytes / 1e6:.3g} MB"
+    size = size_text(found.size.file_bytes)
     parameters = count_noun(found.parameters, "parameter")
     facts = [
         f"opset {model.opset}, IR {model.ir_version}, domains {domains}",
-        f"{megabytes}, {parameters}: {_initializers(found)}",
+        f"{size}, {parameters}: {_initializers(found)}",
         f"made by {found.producer}" if found.producer else "",
         f"loads in onnxruntime {found.min_runtime} and later" if found.min_runtime else "",
     ]
@@ -59,7 +59,7 @@ def _head(found: InspectResult, given: str, screen: Screen) -> list[Text]:
 
 def _initializers(found: InspectResult) -> str:
     sizes = sorted(found.size.initializer_bytes.items(), key=lambda item: -item[1])
-    return ", ".join(f"{dtype} {size / 1e6:.3g} MB" for dtype, size in sizes) or "none"
+    return ", ".join(f"{dtype} {size_text(size)}" for dtype, size in sizes) or "none"
 
 
 def _specs(title: str, specs: tuple[TensorSpec, ...], screen: Screen) -> Text:

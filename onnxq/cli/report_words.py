@@ -60,9 +60,9 @@ def _batch(report: Report) -> str:
 
 def source_text(source: SourceFacts) -> str:
     """Write the model, what exported it, and whether the export computes the same."""
-    exporter = f", exporter {source.exporter}" if source.exporter else ""
-    given = f"{source.given} ({source.framework}{exporter}, opset {source.opset})"
-    return f"{given}; {_parity_text(source)}"
+    exporter = "" if source.framework == "onnx" else f" exported by {source.exporter}"
+    opset = "" if "opset" in exporter else f", opset {source.opset}"
+    return f"{source.given} ({source.framework}){exporter}{opset}; {_parity_text(source)}"
 
 
 def _parity_text(source: SourceFacts) -> str:

@@ -27,6 +27,7 @@ from onnxq.isolation.messages import (
 )
 
 _POLL_S = 0.1
+_STAGE_WALL_S = 1800.0
 _LOG_TAIL_BYTES = 4096
 _MIB = 1024 * 1024
 
@@ -46,6 +47,12 @@ class ChildLimits:
 
     wall_s: float
     memory_bytes: int
+
+
+def default_limits() -> ChildLimits:
+    """Return the limits of a child on this machine: half an hour, 80 % of the free memory."""
+    available = int(psutil.virtual_memory().available)
+    return ChildLimits(wall_s=_STAGE_WALL_S, memory_bytes=available * 8 // 10)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,48 @@
 """The stage that runs a model on rows and stores its outputs."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from onnxq.arrays import Array, Predict
+from onnxq.datasets.npy_files import NpyWriter
 from onnxq.datasets.values import StoredRows
-from onnxq.errors import InferenceError
+from onnxq.errors import DatasetError, InferenceError, OutputError
 from onnxq.events import Progressed, Tell
+from onnxq.findings import Finding
 from onnxq.runtime import open_predict
 from onnxq.stages import PREDICT, PredictRequest, PredictResult
+
+_NUMBERS = "biufc"
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A run: from which row on, how many rows of its own, and what came out for those fed."""
+
+    start: int
+    count: int
+    fed: int
+    outputs: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class _Store:
+    """An output that is being written."""
+
+    name: str
+    writer: NpyWriter
+    row_shape: tuple[int, ...]
 
 
 def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
     """Run a model on rows, a batch at a time, and store its outputs row by row.
 
-    The last batch is filled up with its own rows where the model's batch is fixed; what comes
-    out for those is cut off.
+    Where the model's batch is fixed the rows are fed at that batch, the last one filled up with
+    rows that it holds already; what comes out for those is cut off.
 
     Args:
         request: The model and the rows.
@@ -25,60 +50,105 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
         tell: Told after each batch.
 
     Returns:
-        Path of an ``.npy`` array by output name; axis 0 is rows.
+        Path of an ``.npy`` array by output name; axis 0 is rows. An output that has no row of
+        its own for each row fed is left out, with a finding.
 
     Raises:
-        InferenceError: If a run fails, or an output has no row of its own for each row fed.
+        DatasetError: If there are no rows.
+        InferenceError: If the model cannot be loaded, a run fails, no output has rows, or an
+            output changes its shape from batch to batch.
+        OutputError: If the outputs cannot be written.
     """
-    run = open_predict(request.model.path, threads=request.threads)
-    rows = request.rows.rows
-    stores: dict[str, Array] = {}
-    paths: dict[str, str] = {}
+    rows, title = request.rows.rows, Path(request.model.path).name
+    if not rows.count_rows:
+        message = f"there are no rows to run {title} on."
+        raise DatasetError(message, code="OQ124", hint="Give rows: --data ROWS.npz")
     fixed = request.model.signature.fixed_batch_rows
-    for start, outputs in _batches(run, rows, request.batch_rows, fixed):
-        for number, (name, values) in enumerate(outputs.items()):
-            if name not in stores:
-                paths[name] = str(folder / f"output-{number}.npy")
-                stores[name] = np.lib.format.open_memmap(
-                    paths[name], "w+", values.dtype, (rows.count_rows, *values.shape[1:])
-                )
-            _store(stores[name], start, values, name)
-        tell(Progressed(PREDICT.name, min(start + request.batch_rows, rows.count_rows),
-                        rows.count_rows))  # fmt: skip
-    return PredictResult(outputs=paths)
+    run = open_predict(request.model.path, threads=request.threads)
+    stores: tuple[_Store, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    with ExitStack() as stack, _naming_full_disk(title):
+        for batch in _run_batches(run, rows, fixed or request.batch_rows, fill=fixed > 0):
+            if not stores:
+                kept, findings = _choose_outputs(batch, title)
+                stores = tuple(_open_store(stack, folder, n, rows, batch) for n in kept)
+            for store in stores:
+                _append(store, batch)
+            tell(Progressed(PREDICT.name, batch.start + batch.count, rows.count_rows))
+    return PredictResult(outputs={s.name: str(s.writer.path) for s in stores}, findings=findings)
 
 
-def _batches(
-    run: Predict, rows: StoredRows, batch_rows: int, fixed: int
-) -> Iterator[tuple[int, dict[str, Array]]]:
-    """Yield the first row of each batch and the outputs of its rows."""
+@contextmanager
+def _naming_full_disk(title: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"the outputs of {title} cannot be stored: {error.strerror or error}."
+        hint = "Free space for temporary files, name another place (TMPDIR), or use --limit."
+        raise OutputError(message, code="OQ192", hint=hint) from error
+
+
+def _open_store(
+    stack: ExitStack, folder: Path, name: str, rows: StoredRows, batch: _Batch
+) -> _Store:
+    values = batch.outputs[name]
+    path = folder / f"output-{list(batch.outputs).index(name)}.npy"
+    writer = NpyWriter(path, values.dtype, (rows.count_rows, *values.shape[1:]))
+    return _Store(name, stack.enter_context(writer), values.shape[1:])
+
+
+def _run_batches(run: Predict, rows: StoredRows, size: int, *, fill: bool) -> Iterator[_Batch]:
     stored = {name: np.load(path, mmap_mode="r") for name, path in rows.inputs.items()}
-    size = fixed or batch_rows
     for start in range(0, rows.count_rows, size):
         count = min(size, rows.count_rows - start)
-        taken = start + np.arange(size if fixed else count) % count
-        outputs = run({name: np.ascontiguousarray(array[taken]) for name, array in stored.items()})
-        for name, values in outputs.items():
-            if values.ndim == 0 or len(values) != len(taken):
-                raise _rowless(name, values, len(taken))
-        yield start, {name: values[:count] for name, values in outputs.items()}
+        fed = size if fill else count
+        taken = start + np.arange(fed) % count
+        inputs = {name: np.ascontiguousarray(array[taken]) for name, array in stored.items()}
+        try:
+            outputs = run(inputs)
+        except InferenceError as error:
+            message = f"on rows {start} to {start + count - 1}: {error.message}"
+            raise InferenceError(message, code=error.code, hint=error.hint) from error
+        yield _Batch(start, count, fed, outputs)
 
 
-def _store(store: Array, start: int, values: Array, name: str) -> None:
-    if store.shape[1:] != values.shape[1:]:
+def _choose_outputs(batch: _Batch, model: str) -> tuple[list[str], tuple[Finding, ...]]:
+    """Return the outputs that have rows of numbers, and what is to be said of the others."""
+    kept = [name for name, values in batch.outputs.items() if _has_rows(values, batch.fed)]
+    if not kept:
+        found = {name: list(values.shape) for name, values in batch.outputs.items()}
         message = (
-            f"output {name!r} changes its shape from row to row: found {list(values.shape[1:])} "
-            f"after {list(store.shape[1:])}; such outputs cannot be compared."
+            f"no output of {model} has a row of its own for each row fed: found shapes {found} "
+            f"for a batch of {batch.fed}."
         )
         hint = "Export the model without its post-processing (such as NonMaxSuppression)."
         raise InferenceError(message, code="OQ173", hint=hint)
-    store[start : start + len(values)] = values
-
-
-def _rowless(name: str, values: Array, count: int) -> InferenceError:
-    message = (
-        f"output {name!r} has no row of its own for each row fed: found shape "
-        f"{list(values.shape)} for a batch of {count}."
+    return kept, tuple(
+        Finding(
+            code="OQ174",
+            subject=name,
+            message=(
+                f"output {name} has no row of its own for each row fed (found shape "
+                f"{list(values.shape)} for a batch of {batch.fed}): it is not judged."
+            ),
+            severity="warning",
+        )
+        for name, values in batch.outputs.items()
+        if name not in kept
     )
-    hint = "Export the model so that every output keeps the batch as its first axis."
-    return InferenceError(message, code="OQ173", hint=hint)
+
+
+def _has_rows(values: Array, fed: int) -> bool:
+    return values.dtype.kind in _NUMBERS and values.ndim > 0 and len(values) == fed
+
+
+def _append(store: _Store, batch: _Batch) -> None:
+    values = batch.outputs[store.name]
+    if values.shape != (batch.fed, *store.row_shape):
+        message = (
+            f"output {store.name} changes its shape from batch to batch: found "
+            f"{list(values.shape)} at row {batch.start}, expected {[batch.fed, *store.row_shape]}."
+        )
+        hint = "Pad its inputs to one size, or export the model without its post-processing."
+        raise InferenceError(message, code="OQ173", hint=hint)
+    store.writer.append(values[: batch.count])

@@ -113,7 +113,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ties", type=int, default=200, help="runs of the model and its copy")
     parser.add_argument("--slower", type=int, default=40, help="runs against the slower one")
-    parser.add_argument("--seconds", type=float, default=6.0, help="wall time of each, at most")
+    parser.add_argument("--seconds", type=float, default=4.0, help="wall time of each")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = write_models(Path(folder))

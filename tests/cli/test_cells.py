@@ -9,8 +9,10 @@ from onnxq.cli.cells import (
     duration,
     half_width,
     interval_text,
+    plus_minus,
     ratio_with_error,
     signed,
+    size_text,
     size_unit,
 )
 from onnxq.cli.metric_words import change_of, words_for
@@ -31,6 +33,13 @@ def test_a_sign_stands_where_there_is_something_to_sign(value, text):
 
 def test_an_interval():
     assert interval_text(-1.56, 0.1, 2) == f"[{MINUS}1.56, +0.10]"
+
+
+def test_intervals_are_rounded_outward():
+    assert interval_text(-0.631, 0.311, 2) == f"[{MINUS}0.64, +0.32]"
+    assert interval_text(0.121, 0.3, 1) == "[+0.1, +0.3]"
+    assert plus_minus(Estimate(0.5, 0.499, 0.5004, 9, "t"), 2) == "±0.01"
+    assert plus_minus(Estimate(0.5, 0.4, 0.6, 9, "t"), 2) == "±0.10"
 
 
 @given(st.floats(0, 10), st.floats(0, 10))
@@ -56,6 +65,14 @@ def test_a_column_has_about_three_digits(values, decimals):
 def test_one_unit_for_all_sizes():
     assert size_unit([999_999, 10]) == ("kB", 1000)
     assert size_unit([1_000_000, 10]) == ("MB", 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(32, "32 B"), (5880, "5.9 kB"), (146_100, "146 kB"), (11_800_000, "11.8 MB"), (0, "0 B")],
+)
+def test_sizes(size_bytes, text):
+    assert size_text(size_bytes) == text
 
 
 def test_durations():
