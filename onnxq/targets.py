@@ -44,7 +44,7 @@ X86_UNKNOWN = Target(
     name="x86",
     int8_is_fast=False,
     int8_saturates=True,
-    sentence="its instruction sets cannot be read here: int8 kernels may be slow and saturate",
+    sentence="no AVX2 or VNNI is known of it: int8 kernels may be slow and saturate",
 )
 ARM64_DOT = Target(
     name="arm64",

@@ -41,7 +41,8 @@ def test_a_name_that_does_not_exist_is_an_attribute_error():
 def test_type_checkers_see_the_names_that_are_loaded():
     source = Path(inspect.getfile(onnxq)).read_text(encoding="utf-8")
     imported = set()
-    for found in re.finditer(r"^    from (onnxq\S*) import (\([^)]*\)|[^\n(]+)$", source, re.MULTILINE):
+    pattern = re.compile(r"^    from (onnxq\S*) import (\([^)]*\)|[^\n(]+)$", re.MULTILINE)
+    for found in pattern.finditer(source):
         imported |= {(found[1], name) for name in re.findall(r"\w+", found[2])}
     homes = {(home, name) for name, home in onnxq._HOME_OF.items()}  # noqa: SLF001 - the subject
     assert imported == homes

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 
-from onnxq.errors import StageError
+from onnxq.errors import OnnxqError, StageError
 from onnxq.events import Progressed, Tell
 from onnxq.isolation.lines import MORE, Lines
 from onnxq.isolation.messages import (
@@ -101,12 +101,12 @@ class Watch:
         while True:
             line = self._next_line(deadline)
             if not line:
-                raise self._death()
+                raise self._from(self._death())
             match _DECODER.decode(line):
                 case Progressed() as progressed:
                     self.tell(progressed)
                 case KnownFailure() as failure:
-                    raise as_error(failure)
+                    raise self._from(as_error(failure))
                 case Bug(traceback=traceback):
                     message = f"stage {self.name!r} failed in a way that onnxq did not foresee"
                     message = f"{message}\n\n{traceback}"
@@ -119,7 +119,7 @@ class Watch:
         while (line := self.messages.next_line(_POLL_S)) is MORE:
             self._check_memory()
             if time.monotonic() > deadline:
-                raise self._timeout()
+                raise self._from(self._timeout())
         return line
 
     def _check_memory(self) -> None:
@@ -130,7 +130,11 @@ class Watch:
                 f"the limit is {self.limits.memory_bytes // _MIB} MiB. It was ended."
             )
             hint = "Use fewer rows (--limit) or a smaller --batch, or free memory."
-            raise StageError(message, code="OQ183", hint=hint)
+            raise self._from(StageError(message, code="OQ183", hint=hint))
+
+    def _from(self, error: OnnxqError) -> OnnxqError:
+        error.stage = self.name
+        return error
 
     def _timeout(self) -> StageError:
         message = f"stage {self.name!r} gave no result within {self.limits.wall_s:g} s."

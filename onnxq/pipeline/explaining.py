@@ -35,7 +35,7 @@ def explain_speed(alias: str, timings: Timings) -> tuple[Finding, ...]:
             code="OQ201",
             subject=alias,
             message=(
-                f"{worst.ratio.value:.2f}x the speed of fp32 at {worst.threads} thread(s)"
+                f"{worst.ratio.value:.2f}x the speed of fp32 at {_threads(worst.threads)}"
                 f"{_because(operators)}."
             ),
             evidence={
@@ -70,9 +70,14 @@ def _is_slower(ratio: SpeedRatio) -> bool:
     return ratio.ratio.high < 1 and not ratio.is_tie
 
 
+def _threads(count: int) -> str:
+    return f"{count} {'thread' if count == 1 else 'threads'}"
+
+
 def _because(operators: tuple[OperatorTime, ...]) -> str:
     if not operators:
         return ""
     first = operators[0]
-    spent = f" because {first.share:.0%} of its time is in {first.count} {first.operator} node(s)"
+    nodes = f"{first.count} {first.operator} {'node' if first.count == 1 else 'nodes'}"
+    spent = f" because {first.share:.0%} of its time is in {nodes}"
     return f"{spent}: {_WHY[first.operator]}" if first.operator in _WHY else spent

@@ -49,6 +49,7 @@ def test_known_error_crosses_with_code_and_hint(tmp_path):
     with pytest.raises(SourceError, match="refuses") as caught:
         run_stage(PROBE, ProbeRequest(behaviour="refuse"), place(tmp_path))
     assert (caught.value.code, caught.value.hint) == ("OQ101", "Ask for something else.")
+    assert caught.value.stage == "probe"
 
 
 def test_unforeseen_error_keeps_its_traceback(tmp_path):
