@@ -1,6 +1,6 @@
 """The notes under the table: one a variant, each a because, and one a finding."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from onnxq.cli.cells import count_noun, percent, rounded_up, signed, time_unit
@@ -20,7 +20,7 @@ from onnxq.reports import (
     Variant,
 )
 
-_LEFT_FLOAT_SHOWN = 2
+_REASONS_SHOWN = 2
 _NOTABLE_SHARE = 0.05
 _SLOWER = "OQ201"
 _REMEDIES = {
@@ -161,14 +161,22 @@ def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
 def _nodes_sentence(artefact: Artefact) -> str:
     if not artefact.quantizable_nodes:
         return ""
-    shown = [f"{name} ({why})" for name, why in artefact.left_float.items()][:_LEFT_FLOAT_SHOWN]
-    more = len(artefact.left_float) - len(shown)
-    left = f"; left in float: {', '.join(shown)}" if shown else ""
-    rest = f" and {more} more" if more else ""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in artefact.left_float.items():
+        by_reason.setdefault(reason, []).append(name)
+    left = [_left_clause(names, reason) for reason, names in by_reason.items()]
+    shown = "; ".join(left[:_REASONS_SHOWN])
+    more = f"; {len(left) - _REASONS_SHOWN} more reasons" if left[_REASONS_SHOWN:] else ""
     return (
         f"{artefact.quantized_nodes} of {count_noun(artefact.quantizable_nodes, 'node')} "
-        f"quantized{left}{rest}."
+        f"quantized{'; left in float: ' if left else ''}{shown}{more}."
     )
+
+
+def _left_clause(names: Sequence[str], reason: str) -> str:
+    """Name the first node of those that stay float for one reason."""
+    others = f" and {len(names) - 1} more" if names[1:] else ""
+    return f"{names[0]}{others} ({reason})"
 
 
 def _finding_text(finding: Finding) -> str:

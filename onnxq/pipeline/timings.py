@@ -22,7 +22,7 @@ from onnxq.stages import (
     TurnTimes,
 )
 
-GIVEN = "given"
+GIVEN = "the model as given"
 """Among the models that are timed: the model as it was given, before it was prepared."""
 
 _OPERATOR_RUNS = 20

@@ -152,7 +152,7 @@ def test_no_rows_is_an_error(tmp_path):
 
 def test_full_disk_is_an_error(tmp_path, monkeypatch):
     class FullDisk(predicting.NpyWriter):
-        def append(self, rows):  # noqa: ARG002, PLR6301 - stands in for the real one
+        def append(self, rows):  # noqa: ARG002 - stands in for the real one
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(predicting, "NpyWriter", FullDisk)
