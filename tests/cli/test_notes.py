@@ -110,3 +110,10 @@ def test_the_label_names_both_operators_once():
     assert row.label == "Conv"
     (row,) = operator_rows(operators(("FusedConv", 1, 2.0)), operators(("QLinearConv", 1, 1.0)))
     assert row.label == "FusedConv / QLinearConv"
+
+
+def test_nodes_that_stay_float_for_one_reason_are_told_once():
+    left = {"conv1": "no kernel", "conv2": "no kernel", "conv3": "no kernel", "head": "too small"}
+    artefact = msgspec.structs.replace(INT8.artefact, left_float=left)
+    text = texts(report(variants=(FP32, msgspec.structs.replace(INT8, artefact=artefact))))["int8"]
+    assert "left in float: conv1 and 2 more (no kernel); head (too small)." in text
