@@ -425,7 +425,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     Attributes:
         threads: Which of its sessions runs.
         budget_ns: Wall time that the turn should take.
-        least_runs: Runs that are kept, however long they take.
+        least_runs: Runs that are kept, however long they take; 0 only loads and warms up.
     """
 
     threads: int

@@ -97,10 +97,10 @@ def test_failures_of_our_own_are_not_renamed():
         raise KeyError("ours")  # noqa: EM101 - a bug, as it would look
 
 
-def test_sessions_do_not_spin_and_stay_on_the_cpu(doubler):
+def test_sessions_stop_spinning_after_a_run_and_stay_on_the_cpu(doubler):
     options = session_options(threads=3)
     assert options.intra_op_num_threads == 3
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
     assert open_session(doubler, options).get_providers() == ["CPUExecutionProvider"]
 
 

@@ -11,6 +11,7 @@ BUSY_RATIO = 1.1
 
 _SUBJECT = "timing"
 _LONGER = 1.5
+_WIDE = math.log(1.1)
 _NS_PER_S = 1e9
 
 
@@ -25,8 +26,9 @@ def timing_findings(
         budget_s: Wall time that it was given.
 
     Returns:
-        OQ205 for a busy machine; OQ207 for an interval wider than ±2 %, the widest of all, and
-        for measurements that took much longer than they were given.
+        OQ205 for a busy machine; OQ207 for the widest interval that leaves open what matters
+        (wider than ±2 % and touching the zone of ties, or wider than ±10 %), and for
+        measurements that took much longer than they were given.
     """
     return (
         *_busy(measurements),
@@ -61,7 +63,7 @@ def _wide(measurements: LatencyMeasurements, budget_s: float) -> tuple[Finding, 
         (half_width(ratio), name, ratio)
         for name, of_model in ratios.items()
         for ratio in of_model
-        if half_width(ratio) > HALF_WIDTH
+        if half_width(ratio) > (HALF_WIDTH if ratio.is_tie else _WIDE)
     ]
     if not wide:
         return ()

@@ -151,6 +151,15 @@ def test_ends_with_its_budget():
     assert "--seconds 30" in finding.fix
 
 
+def test_wide_interval_is_said_only_where_it_leaves_something_open():
+    clear = Machine({"a": 4000, "b": 500}, seed=1, process_sd=0.05)
+    study = study_of(clear, budget_s=4)
+    assert study.findings == ()
+    open_still = Machine({"a": 500, "b": 520}, seed=1, process_sd=0.05)
+    study = study_of(open_still, budget_s=4)
+    assert [finding.code for finding in study.findings] == ["OQ207"]
+
+
 def test_default_budget_suffices_for_five_models_at_two_thread_counts():
     machine = Machine(dict.fromkeys(("fp32", "int8", "dynamic", "minmax", "given"), 900))
     machine.run_sd, machine.turn_sd, machine.process_sd = 0.02, 0.02, 0.004
