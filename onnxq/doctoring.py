@@ -1,5 +1,7 @@
 """What this machine is good for, what is installed, and what a file would need."""
 
+import platform
+
 from msgspec import Struct
 
 from onnxq.events import Tell
@@ -55,7 +57,7 @@ def examine(file: str, tell: Tell) -> Doctor:  # noqa: ARG001 - a verb's listene
     return Doctor(
         onnxq=installed_version("onnxq"),
         environment=environment,
-        target=describe_target(environment.isa),
+        target=describe_target(environment.isa, platform.machine()),
         telemetry=_TELEMETRY,
         packages=list_packages(),
         file=advice,

@@ -59,7 +59,7 @@ def _session_lines(chosen: Measured) -> list[str]:
     return [
         "options = ort.SessionOptions()",
         f"options.intra_op_num_threads = {threads}  # as measured",
-        'options.add_session_config_entry("session.intra_op.allow_spinning", "0")',
+        'options.add_session_config_entry("session.force_spinning_stop", "1")',
         *([_LEVEL] if chosen.artefact.quantized_nodes else []),
         f"model = str(Path(__file__).with_name({_quoted(chosen.artefact.file)}))",
         'session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])',

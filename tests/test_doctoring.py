@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import pickle
+import platform
 import re
 import shlex
 import zipfile
@@ -208,6 +209,8 @@ def test_the_doctor_looks_at_a_file(tmp_path):
 def test_the_target_is_that_of_the_machine(monkeypatch):
     from onnxq import targets  # noqa: PLC0415 - what the doctor imports late
 
-    monkeypatch.setattr(targets, "describe_target", lambda isa: f"kernels of {len(isa)}")
+    monkeypatch.setattr(
+        targets, "describe_target", lambda isa, machine: f"kernels of {len(isa)} on {machine}"
+    )
     found = doctoring.examine("", tell_nobody)
-    assert found.target == f"kernels of {len(found.environment.isa)}"
+    assert found.target == f"kernels of {len(found.environment.isa)} on {platform.machine()}"

@@ -202,7 +202,7 @@ def test_the_session_is_the_measured_one(tmp_path, monkeypatch):
     served(tmp_path, make_report((TensorSpec("x", "float32", ("N", 3)),), threads=2))
     ((options, providers),) = seen
     assert options.intra_op_num_threads == 2
-    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
     everything = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     assert options.graph_optimization_level == everything
     assert providers == ["CPUExecutionProvider"]

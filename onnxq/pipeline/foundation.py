@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from onnxq.datasets.values import NoRows
 from onnxq.errors import DatasetError, InferenceError, RecipeError, UsageError
 from onnxq.findings import Finding
@@ -121,16 +123,18 @@ def predict_and_judge(
         model=model, rows=evaluation, batch_rows=batch_rows, threads=plan.work_threads
     )
     subject = f"{alias} on {evaluation.rows.count_rows} rows"
-    outputs = bench.run(PREDICT, predict, subject).outputs
+    predicted = bench.run(PREDICT, predict, subject)
     judge = JudgeRequest(
-        outputs=outputs,
-        reference=reference or outputs,
+        outputs=predicted.outputs,
+        reference=reference or predicted.outputs,
         rows=evaluation,
         labelled=rows.labelled,
         seed=plan.seed,
         alias=alias,
     )
-    return outputs, bench.run(JUDGE, judge, alias)
+    judged = bench.run(JUDGE, judge, alias)
+    findings = judged.findings if reference else (*predicted.findings, *judged.findings)
+    return predicted.outputs, replace(judged, findings=findings)
 
 
 def _convert(plan: RunPlan, bench: Bench) -> ConvertResult:
