@@ -31,6 +31,7 @@ from onnxq.sources import (
     source_path,
 )
 from onnxq.stages import CONVERT, ConvertRequest, ConvertResult
+from onnxq.tensors import Signature, TensorSpec
 
 Framework: TypeAlias = Literal["keras", "torch", "onnx"]
 
@@ -139,7 +140,7 @@ def _convert_torch(
         inputs = request.declared or _inputs_from_rows(
             request, source_path(source), torch_input_names(module)
         )
-        export = convert_module(module, inputs, destination)
+        export = convert_module(module, inputs, destination, _example_rows(request, inputs))
         written = _written("torch", export, inputs, findings)
         return _finish(written, request, destination, tell)
 
@@ -157,6 +158,19 @@ def _written(
         traced_rows=export.traced_rows,
         declared=declared,
         findings=findings + export.findings,
+    )
+
+
+def _example_rows(
+    request: ConvertRequest, inputs: tuple[InputDeclaration, ...]
+) -> dict[str, Array]:
+    """Take rows to trace with: a module may refuse values that are made up."""
+    if not isinstance(request.data, DataRequest):
+        return {}
+    specs = tuple(TensorSpec(i.name, i.dtype, i.shape) for i in inputs)
+    signature = Signature(inputs=specs, outputs=())
+    return load_probe_rows(
+        request.data, signature, count_rows=_PROBE_ROWS, declared=request.declared
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import torch
 from onnx import ModelProto
 from torch import nn
 
+from onnxq.arrays import Array
 from onnxq.conversion.exports import Export
 from onnxq.conversion.from_torch_calls import ModuleCall, plan_call
 from onnxq.errors import ConversionError, OnnxqError, SourceError
@@ -28,6 +29,7 @@ _TRACED_ROWS = 2
 _FIXED_ROWS = 1
 """The batch of a module that cannot keep its batch axis free."""
 
+_NO_ROWS: Mapping[str, Array] = {}
 _LOWEST_OPSET = 18
 """The one that PyTorch 2.13 writes by itself; to what is asked below, it converts down, or
 silently does not where that fails."""
@@ -39,7 +41,10 @@ _NOISY_LOGGERS = ("torch.onnx", "torch.fx", "torch._export", "torch._dynamo", "o
 
 
 def convert_module(
-    module: nn.Module, inputs: tuple[InputDeclaration, ...], destination: Path
+    module: nn.Module,
+    inputs: tuple[InputDeclaration, ...],
+    destination: Path,
+    rows: Mapping[str, Array] = _NO_ROWS,
 ) -> Export:
     """Export a module and hand it back beside its export, ready to be compared.
 
@@ -51,6 +56,7 @@ def convert_module(
         module: On the CPU, in evaluation mode.
         inputs: Declared by ``forward``'s own names, or else in the order of its parameters.
         destination: Of the ``.onnx`` file; must not exist yet.
+        rows: Rows of the user's by input name, to trace with; values are made up without.
 
     Returns:
         The export; outputs are named as :meth:`ModuleCall.run` names them.
@@ -59,22 +65,22 @@ def convert_module(
         SourceError: If the module does not take these inputs (OQ112), or is above 2 GB (OQ111).
         ConversionError: If PyTorch cannot export the module (OQ151).
     """
-    call = plan_call(module, inputs)
-    rows = _TRACED_ROWS if call.has_free_batch else _FIXED_ROWS
-    names = _output_names(call, rows)
+    call = replace(plan_call(module, inputs), rows=rows)
+    batch = _TRACED_ROWS if call.has_free_batch else _FIXED_ROWS
+    names = _output_names(call, batch)
     findings: tuple[Finding, ...] = ()
     try:
-        proto = _export(call, rows, names)
+        proto = _export(call, batch, names)
     except Exception as error:  # the exporter raises whatever the module's own code raises
         if not call.has_free_batch:
             raise _failure(call, error) from error
-        call, rows = _with_fixed_batch(call), _FIXED_ROWS
+        call, batch = _with_fixed_batch(call), _FIXED_ROWS
         proto = _export_fixed(call, names)
         findings = (_batch_is_fixed(call, error),)
     model = _write(proto, call, destination)
     return Export(
         exporter=f"torch.onnx.export of torch {torch.__version__} (dynamo)",
-        traced_rows=rows,
+        traced_rows=batch,
         predict=call.predict,
         findings=findings + _opset_note(model, call),
     )

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -42,11 +42,13 @@ class ModuleCall:
         inputs: In the order of ``forward``'s parameters.
         by_name: Whether the inputs carry the names of ``forward``'s parameters, so that they
             are passed by keyword.
+        rows: Rows of the user's by input name, to trace with; empty where there are none.
     """
 
     module: nn.Module
     inputs: tuple[InputDeclaration, ...]
     by_name: bool
+    rows: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -117,16 +119,27 @@ class ModuleCall:
         return (*axes[:named], tuple(axes[named:]))
 
     def example(self, rows: int) -> dict[str, Tensor]:
-        """Make inputs to trace with: normal floats, and integers from the declared values.
+        """Make inputs to trace with: the user's rows, else values of the declared kind.
 
         Args:
             rows: In the batch, where that is free.
 
         Returns:
-            A tensor by each input's name; integers without declared values are 0.
+            A tensor by each input's name. Where there are no rows, floats are normal, integers
+            come from the declared values, else they are 0, and a mask is true at its end:
+            attention fails on some masks that are all false.
         """
+        if self.rows:
+            return {i.name: self._first_rows(i, rows) for i in self.inputs}
         generator = torch.Generator().manual_seed(_SEED)
         return {i.name: _example(i, rows, generator) for i in self.inputs}
+
+    def _first_rows(self, declared: InputDeclaration, rows: int) -> Tensor:
+        stored = np.asarray(self.rows[declared.name])
+        first = declared.shape[0] if declared.shape else rows
+        count = first if isinstance(first, int) else rows
+        taken = stored[np.arange(count) % len(stored)]
+        return torch.tensor(taken).to(_DTYPES[declared.dtype])
 
 
 def plan_call(module: nn.Module, inputs: tuple[InputDeclaration, ...]) -> ModuleCall:
@@ -213,7 +226,10 @@ def _example(declared: InputDeclaration, rows: int, generator: torch.Generator) 
     if declared.has_values:
         values = torch.randint(declared.low, declared.high + 1, shape, generator=generator)
         return values.to(dtype)
-    return torch.zeros(shape, dtype=dtype)
+    example = torch.zeros(shape, dtype=dtype)
+    if dtype is torch.bool and shape:
+        example[..., -1] = True
+    return example
 
 
 def _flatten(value: object, name: str, module: str) -> Iterator[tuple[str, Tensor]]:

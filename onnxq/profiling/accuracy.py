@@ -39,6 +39,9 @@ CHANCE_LEVEL = 0.01
 LOPSIDED = 0.8
 """Share of the commonest class above which beating it is no fair test of a model."""
 
+LEAST_ROWS = 20
+"""Fewer rows say nothing about guessing."""
+
 LEAST_SQNR_DB = 10.0
 LEAST_SAME_TOP1 = 0.9
 """Below these an agreement with the float model is worth a warning."""
@@ -110,7 +113,9 @@ def is_at_chance(metric: Classifying, outputs: Array, labels: Array) -> bool:
     rows are few or of one class, nothing can be told and the answer is no. And where the
     commonest class is above :data:`LOPSIDED`, it is enough to be right more often than the same
     answers would be if they had nothing to do with the labels (the expectation in Cohen's kappa,
-    1960): there a useful model need not beat the commonest class.
+    1960): there a useful model need not beat the commonest class. Below :data:`LEAST_ROWS` rows
+    nothing is told either; and a model that is right less than half as often as the commonest
+    class is at chance whatever the test can show.
 
     Args:
         metric: How classes are read from the output.
@@ -124,8 +129,10 @@ def is_at_chance(metric: Classifying, outputs: Array, labels: Array) -> bool:
     rows, right = truth.size, int((answers == truth).sum())
     classes, counts = np.unique(truth, return_counts=True)
     commonest = float(counts.max()) / rows
-    if binomial_tail(rows, rows, commonest) > CHANCE_LEVEL:
+    if rows < LEAST_ROWS:
         return False
+    if binomial_tail(rows, rows, commonest) > CHANCE_LEVEL:
+        return right < rows * commonest / 2
     bar = commonest
     if commonest > LOPSIDED:
         answered = np.array([(answers == label).sum() for label in classes])

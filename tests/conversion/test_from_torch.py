@@ -263,3 +263,43 @@ def test_third_party_weights_convert(function, weights, side, shared, request, t
     found = open_predict(model.path)({"image": x})["output"]
     np.testing.assert_allclose(found, expected, atol=1e-4 * max(1, np.abs(expected).max()))
     assert onnx.load(model.path).opset_import[0].version == 18
+
+
+class MaskedAttention(nn.Module):
+    """Fails on masks that are false everywhere, as nested tensors in nn.TransformerEncoder do."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        self.embed = nn.Embedding(20, 8)
+        self.encoder = nn.TransformerEncoder(layer, 1)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, tokens, mask):
+        return self.head(self.encoder(self.embed(tokens), src_key_padding_mask=mask).mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_padding_mask_is_traced(tmp_path):
+    declared = (
+        InputDeclaration("tokens", ("N", 6), "int64", 0, 19),
+        InputDeclaration("mask", ("N", 6), "bool"),
+    )
+    export = convert_module(MaskedAttention().eval(), declared, tmp_path / "m.onnx")
+    assert export.traced_rows == 2
+
+
+def test_rows_of_the_user_are_traced_with(tmp_path):
+    class Picky(nn.Module):
+        def forward(self, x):
+            torch._check(x.shape[0] == 2)  # noqa: SLF001 - what exporters understand
+            return torch.log(x)
+
+    rows = {"x": np.full((5, 3), 7.0, np.float32)}
+    seen = []
+    module = Picky().eval()
+    module.register_forward_pre_hook(lambda _, args, kwargs: seen.append(kwargs or args),
+                                     with_kwargs=True)  # fmt: skip
+    declared = (InputDeclaration("x", (2, 3)),)
+    convert_module(module, declared, tmp_path / "p.onnx", rows)
+    assert float(seen[0]["x"].max()) == 7.0

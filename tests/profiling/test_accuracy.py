@@ -250,9 +250,13 @@ def test_a_few_rows_stop_nothing():
     assert not chance(np.array([0, 1, 0]), np.array([1, 0, 1]))
 
 
-def test_rows_of_one_class_stop_nothing():
+def test_most_of_a_few_rows_right_is_not_stopped():
+    assert not chance(np.array([0, 1, 0, 1]), np.array([0, 1, 0, 0]))
+
+
+def test_rows_of_one_class_stop_only_what_is_mostly_wrong():
     assert not chance(np.zeros(500, int), np.zeros(500, int))
-    assert not chance(np.zeros(500, int), np.ones(500, int))
+    assert chance(np.zeros(500, int), np.ones(500, int))
 
 
 def test_a_useful_model_of_lopsided_rows_is_not_stopped():
