@@ -404,7 +404,7 @@ class ProbeRequest(Struct, frozen=True, kw_only=True):
         behaviour: What it does.
     """
 
-    behaviour: Literal["answer", "refuse", "break", "die", "hang", "eat", "exit"]
+    behaviour: Literal["answer", "refuse", "break", "die", "hang", "eat", "exit", "chatter"]
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):

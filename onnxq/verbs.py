@@ -46,7 +46,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
     min_speedup: str = "",
     max_size: str = "",
     threads: tuple[int, ...] = (),
-    batch: int = 1,
+    batch: int = 0,
     seconds: float = 20.0,
     limit: int = 0,
     seed: int = 0,
@@ -74,7 +74,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         min_speedup: Least ratio that counts as fast, such as ``1.5x``.
         max_size: Largest acceptable file, such as ``20MB``.
         threads: Thread counts that latency is measured at; default: 1 and all cores.
-        batch: Rows of one inference, where the batch axis is free.
+        batch: Rows of one inference; 0 is the model's own fixed batch, or 1 where it is free.
         seconds: Wall time for measuring latency, all candidates together.
         limit: Most rows used; 0 uses all.
         seed: Of splits, random probes and bootstraps.
@@ -107,7 +107,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
             seed=seed,
         )
 
-    _check_together(data=data, calib=calib, max_drop=max_drop, batch=batch, threads=threads)
+    _check_together(data=data, calib=calib, max_drop=max_drop, batch=batch, threads=threads, seconds=seconds)
     plan = RunPlan(
         source=parse_source(model, weights=weights),
         declared=tuple(parse_input(text) for text in input),
@@ -187,7 +187,13 @@ def _limits(max_drop: str, min_speedup: str, max_size: str) -> Limits:
 
 
 def _check_together(
-    *, data: str, calib: str, max_drop: str, batch: int, threads: tuple[int, ...]
+    *,
+    data: str,
+    calib: str,
+    max_drop: str,
+    batch: int,
+    threads: tuple[int, ...],
+    seconds: float,
 ) -> None:
     """Refuse options that contradict each other, before any work is done."""
     complaint = ""
@@ -195,8 +201,10 @@ def _check_together(
         complaint = "--max-drop needs labelled rows to measure a drop on: give --data."
     elif calib and not data:
         complaint = "--calib without --data: the result could not be judged. Give --data too."
-    elif batch < 1 or any(count < 1 for count in threads):
+    elif batch < 0 or any(count < 1 for count in threads):
         complaint = "--batch and --threads count from 1."
+    elif seconds <= 0:
+        complaint = f"--seconds {seconds:g}: measuring takes time."
     if complaint:
         raise UsageError(complaint, code="OQ100", hint="See onnxq run --help.")
 

@@ -7,6 +7,7 @@ step. A folder that holds anything which its own report does not list is somebod
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,8 +39,13 @@ def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> No
         return
     _check_keeps(folder, kept)
     _check_writable(folder)
+    if not overwrite:
+        _check_ours(folder)
+
+
+def _check_ours(folder: Path) -> None:
     foreign = sorted(_names(folder) - _own_names(folder))
-    if foreign and not overwrite:
+    if foreign:
         message = (
             f"the output folder {str(folder)!r} holds {foreign[0]!r}"
             f"{f' and {len(foreign) - 1} more' if foreign[1:] else ''}, which onnxq did not write."
@@ -49,11 +55,12 @@ def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> No
 
 
 @contextmanager
-def staged_output(folder: Path) -> Iterator[Path]:
+def staged_output(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a sibling of the output folder to write into; it becomes the folder at the end.
 
     Args:
-        folder: The output folder; what it holds is replaced.
+        folder: The output folder; what onnxq wrote into it is replaced.
+        overwrite: Whether what others wrote is replaced too.
 
     Yields:
         The staging folder; it is removed if the body raises.
@@ -61,30 +68,32 @@ def staged_output(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: If the disk is full or the folder cannot be written.
     """
-    staging = folder.with_name(f".{folder.name}.onnxq-{os.getpid()}")
     try:
-        staging.mkdir()
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.onnxq-", dir=folder.parent))
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
         yield staging
         _sync(staging)
-        _replace(staging, folder)
+        _replace(staging, folder, overwrite=overwrite)
     except OSError as error:
-        message = f"the output folder {str(folder)!r} cannot be written: {error.strerror or error}."
-        hint = "Free space or fix its permissions, or name another folder: -o NAME."
-        raise OutputError(message, code="OQ192", hint=hint) from error
+        raise _unwritable(folder, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def _check_writable(folder: Path) -> None:
-    probe = folder.with_name(f".{folder.name}.onnxq-{os.getpid()}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        probe.mkdir()
-        probe.rmdir()
+        Path(tempfile.mkdtemp(prefix=f".{folder.name}.onnxq-", dir=folder.parent)).rmdir()
     except OSError as error:
-        message = f"the output folder {str(folder)!r} cannot be made: {error.strerror or error}."
-        hint = "Name a folder that you can write: -o NAME."
-        raise OutputError(message, code="OQ192", hint=hint) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    message = f"the output folder {str(folder)!r} cannot be made: {error.strerror or error}."
+    hint = "Free space, or name a folder that you can write: -o NAME."
+    return OutputError(message, code="OQ192", hint=hint)
 
 
 def _check_keeps(folder: Path, kept: tuple[Path, ...]) -> None:
@@ -117,10 +126,14 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _replace(staging: Path, folder: Path) -> None:
+def _replace(staging: Path, folder: Path, *, overwrite: bool) -> None:
+    """Put the staged folder in the place of the old one, which comes back if that fails."""
+    staging.chmod(0o755)  # mkdtemp makes it private
     if not folder.exists():
         staging.rename(folder)
         return
+    if not overwrite:
+        _check_ours(folder)  # again: minutes have passed
     old = staging.with_name(f"{staging.name}.old")
     try:
         folder.rename(old)
@@ -129,7 +142,11 @@ def _replace(staging: Path, folder: Path) -> None:
             raise
         _move_in(staging, folder)
         return
-    staging.rename(folder)
+    try:
+        staging.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
     shutil.rmtree(old)
 
 

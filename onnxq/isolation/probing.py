@@ -40,6 +40,8 @@ def probe(request: ProbeRequest, folder: Path, tell: Tell) -> ProbeResult:
             time.sleep(_FOREVER_S)
         case "eat":
             _eat()
+        case "chatter":
+            _chatter(tell)
         case "refuse":
             message = "the probe refuses, as it was asked to."
             raise SourceError(message, code="OQ101", hint="Ask for something else.")
@@ -58,4 +60,10 @@ def _eat() -> None:
     eaten: list[bytes] = []
     while True:
         eaten.append(os.urandom(_CHUNK_BYTES))
+        time.sleep(0.01)
+
+
+def _chatter(tell: Tell) -> None:
+    while True:
+        tell(Progressed("probe", 1, 1))
         time.sleep(0.01)

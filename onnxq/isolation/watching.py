@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,11 +98,7 @@ class Watch:
             StageError: If the child died, or ran into a limit.
             WorkerBugError: If the child raised what nobody foresaw.
         """
-        deadline = time.monotonic() + self.limits.wall_s
-        while True:
-            line = self._next_line(deadline)
-            if not line:
-                raise self._from(self._death())
+        for line in self._lines(time.monotonic() + self.limits.wall_s):
             match _DECODER.decode(line):
                 case Progressed() as progressed:
                     self.tell(progressed)
@@ -114,13 +111,20 @@ class Watch:
                 case message:
                     if isinstance(message, expected):
                         return message
+        raise self._from(self._death())
 
-    def _next_line(self, deadline: float) -> bytes:
-        while (line := self.messages.next_line(_POLL_S)) is MORE:
-            self._check_memory()
-            if time.monotonic() > deadline:
-                raise self._from(self._timeout())
-        return line
+    def _lines(self, deadline: float) -> Iterator[bytes]:
+        """Yield lines until the child ends; the limits hold for one that tells a lot, too."""
+        next_look = time.monotonic() + _POLL_S
+        while line := self.messages.next_line(_POLL_S):
+            now = time.monotonic()
+            if line is MORE or now > next_look:
+                self._check_memory()
+                if now > deadline:
+                    raise self._from(self._timeout())
+                next_look = now + _POLL_S
+            if line is not MORE:
+                yield line
 
     def _check_memory(self) -> None:
         used = resident_bytes(self.process.pid)
@@ -129,7 +133,7 @@ class Watch:
                 f"stage {self.name!r} used {used // _MIB} MiB of memory; "
                 f"the limit is {self.limits.memory_bytes // _MIB} MiB. It was ended."
             )
-            hint = "Use fewer rows (--limit) or a smaller --batch, or free memory."
+            hint = "Use fewer rows (--limit), or free memory."
             raise self._from(StageError(message, code="OQ183", hint=hint))
 
     def _from(self, error: OnnxqError) -> OnnxqError:

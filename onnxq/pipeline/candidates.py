@@ -124,7 +124,7 @@ def _calibrate(site: Site) -> CalibrateResult | Skipped | Failed:
     static = [r for r in site.plan.recipes.values() if isinstance(r, StaticQdq)]
     rows = site.foundation.rows.calibration
     if not static or not isinstance(rows, CalibrationSet):
-        reason = "no rows to calibrate on: give --data or --calib"
+        reason = "no rows to calibrate on: give --calib, or more rows with --data"
         return Skipped(alias="", recipe="", reason=reason)
     request = CalibrateRequest(
         model=site.foundation.prepared.model,

@@ -6,6 +6,7 @@ from onnxq.pipeline.timings import Timings
 from onnxq.reports import Environment, Verdict
 from onnxq.targets import detect_target
 
+_MOST_PROFILED_RATIO = 1.5
 _WHY = {
     "ConvInteger": "it has no fast kernel; dynamic int8 suits MatMul-heavy models, use int8",
     "DequantizeLinear": "operators between quantized regions run in float",
@@ -29,7 +30,7 @@ def explain_speed(alias: str, timings: Timings) -> tuple[Finding, ...]:
     if not slower:
         return ()
     worst = min(slower, key=lambda ratio: ratio.ratio.value)
-    operators = timings.operators.get(alias, ())
+    operators = _blamable(alias, timings)
     return (
         Finding(
             code="OQ201",
@@ -64,6 +65,19 @@ def explain_limits(verdict: Verdict) -> tuple[Finding, ...]:
     message = "No recipe keeps the limits that were given."
     fix = "Loosen a limit, try other recipes (-r), or give more rows."
     return (Finding(code="OQ301", subject="limits", message=message, fix=fix, severity="warning"),)
+
+
+def _blamable(alias: str, timings: Timings) -> tuple[OperatorTime, ...]:
+    """Return operator times that may be blamed: those that add up to about the latency.
+
+    onnxruntime's profiler adds some microseconds to each node, which is most of the time of a
+    tiny model.
+    """
+    operators = timings.operators.get(alias, ())
+    at_one = [time for time in timings.latencies.get(alias, ()) if time.threads == 1]
+    profiled_ns = sum(time.ns for time in operators)
+    trusted = bool(at_one) and profiled_ns < _MOST_PROFILED_RATIO * at_one[0].cpu_ns.value
+    return operators if trusted else ()
 
 
 def _is_slower(ratio: SpeedRatio) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from onnxq.datasets.values import NoRows
+from onnxq.datasets.values import EvaluationSet, NoRows
 from onnxq.errors import DatasetError, InferenceError, RecipeError, UsageError
 from onnxq.findings import Finding
 from onnxq.measurements import Judged, Quality, Unjudged
@@ -13,7 +13,7 @@ from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.private_copies import absolute_request, copy_source, trusted_folders
 from onnxq.recipes import StaticQdq
-from onnxq.sources import source_path
+from onnxq.sources import OwnWeights, TorchFactory, source_path
 from onnxq.stages import (
     CONVERT,
     JUDGE,
@@ -45,6 +45,7 @@ class Foundation:
         prepared: The fp32 candidate.
         outputs: Path of the fp32 candidate's outputs on the evaluation rows, by output name.
         quality: What they are worth.
+        batch_rows: Rows of one inference.
         timing_inputs: Path of the inputs of one inference, by input name.
         findings: Of all these stages.
     """
@@ -54,6 +55,7 @@ class Foundation:
     prepared: PrepareResult
     outputs: dict[str, str]
     quality: Quality
+    batch_rows: int
     timing_inputs: dict[str, str]
     findings: tuple[Finding, ...]
 
@@ -73,6 +75,7 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
             recipe that the user named has no rows to calibrate on.
     """
     converted = _convert(plan, bench)
+    batch_rows = _batch_rows(plan, converted.model)
     rows = _load_rows(plan, bench, converted)
     _check_demands(plan, rows)
     request = PrepareRequest(model=converted.model)
@@ -84,7 +87,8 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
         prepared=prepared,
         outputs=outputs,
         quality=judged.quality,
-        timing_inputs=_timing_inputs(plan, bench, prepared.model, rows),
+        batch_rows=batch_rows,
+        timing_inputs=_timing_inputs(plan, bench, prepared.model, rows, batch_rows),
         findings=(
             *converted.findings,
             *rows.findings,
@@ -151,6 +155,16 @@ def _convert(plan: RunPlan, bench: Bench) -> ConvertResult:
     return bench.run(CONVERT, request, source_path(plan.source))
 
 
+def _batch_rows(plan: RunPlan, model: OnnxModel) -> int:
+    """Return the rows of one inference: the model's own where its batch is fixed."""
+    fixed = model.signature.fixed_batch_rows
+    if fixed and plan.batch_rows and plan.batch_rows != fixed:
+        message = f"--batch {plan.batch_rows}: the model's batch is fixed at {fixed}."
+        hint = "Leave --batch out, or export the model with a free batch axis."
+        raise UsageError(message, code="OQ100", hint=hint)
+    return fixed or plan.batch_rows or 1
+
+
 def _load_rows(plan: RunPlan, bench: Bench, converted: ConvertResult) -> LoadRowsResult:
     data = absolute_request(plan.data)
     if isinstance(data, NoDataRequest):
@@ -174,7 +188,10 @@ def _check_demands(plan: RunPlan, rows: LoadRowsResult) -> None:
         raise UsageError(message, code="OQ100", hint=hint)
     static = [a for a, recipe in plan.recipes.items() if isinstance(recipe, StaticQdq)]
     if plan.recipes_named and static and isinstance(rows.calibration, NoRows):
-        message = f"recipe {static[0]!r} needs rows to calibrate on, and there are none."
+        found = "there are none"
+        if isinstance(rows.evaluation, EvaluationSet):
+            found = f"the {rows.evaluation.rows.count_rows} of --data are needed to judge on"
+        message = f"recipe {static[0]!r} needs rows to calibrate on, and {found}."
         hint = "Give rows with --data or --calib, or take a recipe without: -r int8-dynamic."
         raise RecipeError(message, code="OQ162", hint=hint)
 
@@ -188,11 +205,11 @@ def _judge_float(
         hint = "Check the model, and the preprocessing of the rows: --preprocess."
         raise InferenceError(message, code="OQ401", hint=hint)
     if judged.at_chance and not plan.allow_chance_accuracy:
-        raise _chance_error(judged)
+        raise _chance_error(plan, judged)
     return outputs, judged
 
 
-def _chance_error(judged: JudgeResult) -> DatasetError:
+def _chance_error(plan: RunPlan, judged: JudgeResult) -> DatasetError:
     scored = "no better"
     if isinstance(judged.quality, Judged):
         accuracy = judged.quality.accuracy
@@ -201,15 +218,18 @@ def _chance_error(judged: JudgeResult) -> DatasetError:
         f"the float model scores {scored} on these rows, which guessing reaches as well: labels "
         "or preprocessing are not what it was trained with."
     )
+    source = plan.source
+    untrained = isinstance(source, TorchFactory) and isinstance(source.weights, OwnWeights)
+    first = "Give the trained weights: --weights FILE. " if untrained else ""
     hint = (
-        "Say how its images were prepared, such as --preprocess imagenet, and check the order of "
-        "the classes. --allow-chance-accuracy goes on all the same."
+        f"{first}Check the labels and the order of the classes, and how rows were prepared in "
+        "training (images: --preprocess imagenet). --allow-chance-accuracy goes on all the same."
     )
     return DatasetError(message, code="OQ131", hint=hint)
 
 
 def _timing_inputs(
-    plan: RunPlan, bench: Bench, model: OnnxModel, rows: LoadRowsResult
+    plan: RunPlan, bench: Bench, model: OnnxModel, rows: LoadRowsResult, batch_rows: int
 ) -> dict[str, str]:
     from onnxq.datasets.timing_rows import store_timing_rows  # noqa: PLC0415 - numpy, late
 
@@ -219,7 +239,7 @@ def _timing_inputs(
         model.signature,
         rows.evaluation,
         plan.declared,
-        batch_rows=plan.batch_rows,
+        batch_rows=batch_rows,
         seed=plan.seed,
         folder=folder,
     )

@@ -24,7 +24,7 @@ class RunPlan:
         recipes_named: Whether the user named them: what cannot be had is then an error.
         limits: What the user demands.
         threads: Thread counts that latency is measured at.
-        batch_rows: Rows of one inference.
+        batch_rows: Rows of one inference; 0 leaves it to the model.
         timing_seconds: Wall time for measuring latency, all candidates together.
         seed: Of splits, random probes and bootstraps.
         out: The output folder.

@@ -60,7 +60,7 @@ def _candidates(outcomes: Sequence[Outcome]) -> list[Candidate]:
 
 
 def _write_output(plan: RunPlan, report: Report, candidates: Sequence[Candidate]) -> None:
-    with staged_output(plan.out) as staging:
+    with staged_output(plan.out, overwrite=plan.overwrite) as staging:
         for candidate in candidates:
             target = staging / artefact_file(plan.source, candidate.alias)
             shutil.copyfile(candidate.model.path, target)
@@ -71,7 +71,8 @@ def _write_output(plan: RunPlan, report: Report, candidates: Sequence[Candidate]
 
 def _kept_files(plan: RunPlan) -> tuple[Path, ...]:
     data = [one for one in (plan.data, plan.calibration) if isinstance(one, DataRequest)]
-    return (*given_files(plan.source), *(Path(one.spec) for one in data))
+    named = [text for one in data for text in (one.spec, one.classes) if text]
+    return (*given_files(plan.source), *map(Path, named))
 
 
 @contextmanager

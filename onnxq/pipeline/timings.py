@@ -75,7 +75,7 @@ def measure_candidates(
         tuple(paths),
         _opener(plan, bench, foundation, paths),
         threads=plan.threads,
-        batch_rows=plan.batch_rows,
+        batch_rows=foundation.batch_rows,
         budget_s=plan.timing_seconds,
         tell=bench.tell,
     )

@@ -76,6 +76,11 @@ def test_hang_is_ended_at_the_wall_limit(tmp_path):
     assert time.monotonic() - start < 10
 
 
+def test_limits_hold_for_a_child_that_tells_a_lot(tmp_path):
+    with pytest.raises(StageError, match=r"no result within 0\.5 s"):
+        run_stage(PROBE, ProbeRequest(behaviour="chatter"), place(tmp_path, wall_s=0.5))
+
+
 def test_hunger_is_ended_at_the_memory_limit(tmp_path):
     with pytest.raises(StageError, match="the limit is 150 MiB") as caught:
         run_stage(PROBE, ProbeRequest(behaviour="eat"), place(tmp_path, memory_mib=150))

@@ -13,7 +13,7 @@ def files(folder):
 def test_folder_appears_whole(tmp_path):
     out = tmp_path / "deep" / "out"
     check_output(out, overwrite=False, kept=())
-    with staged_output(out) as staging:
+    with staged_output(out, overwrite=False) as staging:
         (staging / "report.json").write_text("{}")
         assert not out.exists()
     assert files(tmp_path) == ["deep", "deep/out", "deep/out/report.json"]
@@ -21,7 +21,7 @@ def test_folder_appears_whole(tmp_path):
 
 def test_nothing_appears_when_the_body_fails(tmp_path):
     def fail_half_way():
-        with staged_output(tmp_path / "out") as staging:
+        with staged_output(tmp_path / "out", overwrite=False) as staging:
             (staging / "half").write_text("")
             raise KeyError
 
@@ -34,7 +34,7 @@ def test_existing_folder_is_replaced_as_a_whole(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "old").write_text("")
-    with staged_output(out) as staging:
+    with staged_output(out, overwrite=True) as staging:
         (staging / "new").write_text("")
     assert files(tmp_path) == ["out", "out/new"]
 
@@ -85,3 +85,45 @@ def test_symlink_is_not_followed(tmp_path):
     (tmp_path / "out").symlink_to(tmp_path / "real")
     with pytest.raises(OutputError, match="not a folder"):
         check_output(tmp_path / "out", overwrite=True, kept=())
+
+
+def test_file_put_there_meanwhile_is_kept(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def write():
+        with staged_output(out, overwrite=False) as staging:
+            (staging / "new").write_text("")
+            (out / "thesis.tex").write_text("")
+
+    with pytest.raises(OutputError, match=r"thesis\.tex"):
+        write()
+    assert files(tmp_path) == ["out", "out/thesis.tex"]
+
+
+def test_old_results_come_back_when_the_rename_fails(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("")
+    rename = Path.rename
+
+    def fail_once(self, target):
+        if target == out and not self.name.endswith(".old"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_once)
+
+    def write():
+        with staged_output(out, overwrite=True) as staging:
+            (staging / "new").write_text("")
+
+    with pytest.raises(OutputError, match="No space left"):
+        write()
+    assert files(tmp_path) == ["out", "out/old"]
+
+
+def test_folder_is_readable_by_others_as_usual(tmp_path):
+    with staged_output(tmp_path / "out", overwrite=False) as staging:
+        (staging / "new").write_text("")
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
