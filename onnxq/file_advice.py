@@ -20,7 +20,9 @@ class FileAdvice(Struct, frozen=True, kw_only=True, tag="file"):
     Attributes:
         path: As given.
         file_kind: What the file is, for a person.
-        supported: Whether this version converts it.
+        supported: Whether this version converts files of its kind.
+        condition: What has to be true of the file for that, which is not known before it is
+            opened; empty where this version converts no such file.
         extra: The extra that it needs; empty for the base alone.
         missing: Packages of that extra that are not installed.
         disk_bytes: What the extra adds to the disk, about; 0 where nothing is missing.
@@ -35,6 +37,7 @@ class FileAdvice(Struct, frozen=True, kw_only=True, tag="file"):
     path: str
     file_kind: str
     supported: bool
+    condition: str = ""
     extra: str
     missing: tuple[str, ...]
     disk_bytes: int
@@ -51,9 +54,12 @@ class _Rule:
     trust: Trust
     reason: str
     advice: str
+    condition: str = ""
 
 
 _EXPORT = "Export it where it was made:  torch.onnx.export(module.eval(), (x,), 'model.onnx')"
+_KERAS = "all its layers are Keras' own, and none is a Lambda"
+_TORCH = "the function returns a module that torch.onnx can export"
 _RULES: dict[FileKind, _Rule] = {
     FileKind.ONNX: _Rule(
         supported=True,
@@ -61,6 +67,8 @@ _RULES: dict[FileKind, _Rule] = {
         trust="data",
         reason="an ONNX file is data; it is read in a child process",
         advice="onnxq run {path} --data val.npz",
+        condition="its operators are onnxruntime's own and it is not quantized: "
+        "onnxq inspect {path} tells",
     ),
     FileKind.KERAS_ZIP: _Rule(
         supported=True,
@@ -68,6 +76,7 @@ _RULES: dict[FileKind, _Rule] = {
         trust="data",
         reason="read in Keras' safe mode: a Lambda layer, which would run code, is refused",
         advice="onnxq run {path} --data val.npz",
+        condition=_KERAS,
     ),
     FileKind.KERAS_HDF5: _Rule(
         supported=True,
@@ -75,6 +84,7 @@ _RULES: dict[FileKind, _Rule] = {
         trust="data",
         reason="read in Keras' safe mode: a Lambda layer, which would run code, is refused",
         advice="onnxq run {path} --data val.npz",
+        condition=_KERAS,
     ),
     FileKind.TORCH_CHECKPOINT: _Rule(
         supported=True,
@@ -83,6 +93,7 @@ _RULES: dict[FileKind, _Rule] = {
         reason="weights are read with weights_only=True; the function that makes the module is "
         "your own code",
         advice="onnxq run pkg.mod:fn --weights {path} --input x:Nx3x224x224 --data val.npz",
+        condition=f"they are a state dict, and {_TORCH}",
     ),
     FileKind.PYTHON: _Rule(
         supported=True,
@@ -90,6 +101,7 @@ _RULES: dict[FileKind, _Rule] = {
         trust="named",
         reason="the function that you name is run in a child process: naming it is the trust",
         advice="onnxq run {path}:FUNCTION --data val.npz",
+        condition=_TORCH,
     ),
     FileKind.SAFETENSORS: _Rule(
         supported=False,
@@ -174,20 +186,19 @@ def advise_file(given: str) -> FileAdvice:
     path, kind = _look(given)
     found = find_pickled_class(path) if kind is FileKind.TORCH_CHECKPOINT else ""
     rule = _PICKLED if found else _RULES.get(kind, _NO_MODEL)
-    missing = missing_packages(rule.extra)
+    missing, quoted = missing_packages(rule.extra), shlex.quote(str(path))
     return FileAdvice(
         path=given,
         file_kind=kind.value,
         supported=rule.supported,
+        condition=rule.condition.format(path=quoted),
         extra=rule.extra,
         missing=missing,
         disk_bytes=EXTRA_DISK_BYTES[rule.extra] if missing else 0,
         install=install_command(rule.extra) if missing else "",
         trust=rule.trust,
         trust_reason=rule.reason.format(found=found),
-        advice=rule.advice.format(path=shlex.quote(str(path))).replace(
-            ":FUNCTION", _function(given)
-        ),
+        advice=rule.advice.format(path=quoted).replace(":FUNCTION", _function(given)),
     )
 
 

@@ -8,6 +8,7 @@ from onnxq.events import Tell
 from onnxq.graph import (
     count_parameters,
     describe_model,
+    foreign_domains,
     load_proto,
     min_runtime,
     model_size,
@@ -41,6 +42,7 @@ def inspect_model(request: InspectRequest, folder: Path, tell: Tell) -> InspectR
         producer=f"{proto.producer_name} {proto.producer_version}".strip(),
         min_runtime=min_runtime(proto),
         quantized=tuple(map(_describe, list_quantized(proto))),
+        foreign_domains=foreign_domains(proto),
     )
 
 

@@ -80,20 +80,22 @@ def parse_size_bytes(text: str) -> int:
     """Parse the largest file that is acceptable.
 
     Args:
-        text: ``20MB`` (millions of bytes), ``20MiB`` (of 2**20), ``500kB``, ``1.5GB``, or a
-            number of bytes.
+        text: ``20MB`` (millions of bytes), ``20MiB`` (of 2**20), ``500kB``, ``1.5GB``, ``20B``.
 
     Returns:
         Whole bytes, rounded down; 1 or more.
 
     Raises:
-        UsageError: If it is not a size, or none is left after rounding.
+        UsageError: If it is not a size, if it is a bare number, which would be bytes where
+            megabytes were meant, or if no byte is left after rounding.
     """
-    hint = "Write a size as 20MB, 20MiB, 500kB, or as a number of bytes."
+    hint = "Write a size with its unit: 20MB, 500kB, 1GiB; 20B is bytes."
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         _refuse("--max-size", text, "a size such as 20MB", hint)
-    size = _finite("--max-size", text, float(match[1]) * _BYTES[match[2] or "B"], hint)
+    if match[2] is None:
+        _refuse("--max-size", text, "a unit, such as 20MB", hint)
+    size = _finite("--max-size", text, float(match[1]) * _BYTES[match[2]], hint)
     if size < 1:
         _refuse("--max-size", text, "at least one byte", hint)
     return int(size)

@@ -188,7 +188,7 @@ def _missing(given: str) -> SourceError:
         hint = f"Did you mean {path.parent / near[0]}?"
     elif not path.parent.is_dir():
         hint = f"The folder {path.parent} does not exist."
-    elif dotted and path.suffix not in _SUFFIXES:
+    elif dotted and path.suffix not in {*_SUFFIXES, ".py"}:
         hint = f"Did you mean the factory {dotted['module']}:{dotted['function']}?"
     else:
         hint = _SUPPORTED

@@ -370,8 +370,10 @@ class InspectResult(Struct, frozen=True, kw_only=True):
         parameters: Elements of all initializers.
         domains: Operator domains that its nodes use.
         producer: Who wrote it, as it says itself.
-        min_runtime: Lowest version of onnxruntime that can load it, by its opset and IR.
+        min_runtime: Lowest version of onnxruntime that can load it, by its opset and IR; empty
+            where it uses operators that none has.
         quantized: Each quantized tensor.
+        foreign_domains: Domains of operators that onnxruntime does not have.
     """
 
     model: OnnxModel
@@ -381,6 +383,7 @@ class InspectResult(Struct, frozen=True, kw_only=True):
     producer: str
     min_runtime: str
     quantized: tuple[QuantizedTensor, ...]
+    foreign_domains: tuple[str, ...] = ()
 
 
 class EnvironmentRequest(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 Every option has one name: flag, keyword and field of the report's JSON.
 """
 
+import math
 import shlex
 import tempfile
 from pathlib import Path
@@ -23,12 +24,15 @@ from onnxq.options import (
     parse_size_bytes,
 )
 from onnxq.pipeline import RunPlan, execute_plan
+from onnxq.pipeline.private_copies import copy_source
 from onnxq.profiling.environment import usable_cores
 from onnxq.recipes import DEFAULT_RECIPES, Float32, Recipe, alias_of, parse_recipe
 from onnxq.reports import Limits, Report
 from onnxq.source_parsing import parse_input, parse_source
-from onnxq.sources import OnnxFile
+from onnxq.sources import OnnxFile, source_path
 from onnxq.stages import INSPECT, InspectRequest, InspectResult, NoDataRequest
+
+_MOST_SEEDS = 2**32
 
 
 def run(  # noqa: PLR0913 - one keyword an option, as on the command line
@@ -107,7 +111,8 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
             seed=seed,
         )
 
-    _check_together(data=data, calib=calib, max_drop=max_drop, batch=batch, threads=threads, seconds=seconds)
+    _check_together(data=data, calib=calib, max_drop=max_drop)
+    _check_numbers(batch=batch, threads=threads, seconds=seconds, limit=limit, seed=seed)
     plan = RunPlan(
         source=parse_source(model, weights=weights),
         declared=tuple(parse_input(text) for text in input),
@@ -116,7 +121,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         recipes=recipes,
         recipes_named=bool(recipe),
         limits=_limits(max_drop, min_speedup, max_size),
-        threads=threads or _default_threads(),
+        threads=tuple(dict.fromkeys(threads)) or _default_threads(),
         batch_rows=batch,
         timing_seconds=seconds,
         seed=seed,
@@ -143,17 +148,19 @@ def inspect(model: str, *, tell: Tell = tell_nobody) -> InspectResult:
         What it is.
 
     Raises:
-        SourceError: If it is not an ONNX file.
+        SourceError: If it is not a whole ONNX file.
+        UsageError: If it is of another kind, to be converted first.
     """
     source = parse_source(model, weights="")
     if not isinstance(source, OnnxFile):
         message = f"inspect reads .onnx files; {model!r} is a source to be converted."
         raise UsageError(message, code="OQ100", hint=f"Convert it first: onnxq run {model} …")
     with interruptible(), tempfile.TemporaryDirectory(prefix="onnxq-") as folder:
-        copy = Path(folder) / "model.onnx"
-        copy.write_bytes(Path(model).read_bytes())
+        copies = Path(folder) / "source"
+        copies.mkdir()
+        copy = source_path(copy_source(source, copies))
         place = Workplace(Path(folder), default_limits(), tell)
-        result = run_stage(INSPECT, InspectRequest(path=str(copy)), place)
+        result = run_stage(INSPECT, InspectRequest(path=copy), place)
     return replace(result, model=replace(result.model, path=model))
 
 
@@ -186,25 +193,30 @@ def _limits(max_drop: str, min_speedup: str, max_size: str) -> Limits:
     )
 
 
-def _check_together(
-    *,
-    data: str,
-    calib: str,
-    max_drop: str,
-    batch: int,
-    threads: tuple[int, ...],
-    seconds: float,
-) -> None:
+def _check_together(*, data: str, calib: str, max_drop: str) -> None:
     """Refuse options that contradict each other, before any work is done."""
     complaint = ""
     if max_drop and not data:
         complaint = "--max-drop needs labelled rows to measure a drop on: give --data."
     elif calib and not data:
         complaint = "--calib without --data: the result could not be judged. Give --data too."
-    elif batch < 0 or any(count < 1 for count in threads):
+    _refuse(complaint)
+
+
+def _check_numbers(
+    *, batch: int, threads: tuple[int, ...], seconds: float, limit: int, seed: int
+) -> None:
+    complaint = ""
+    if batch < 0 or any(count < 1 for count in threads):
         complaint = "--batch and --threads count from 1."
-    elif seconds <= 0:
-        complaint = f"--seconds {seconds:g}: measuring takes time."
+    elif not 0 < seconds < math.inf:
+        complaint = f"--seconds {seconds:g}: expected a number of seconds above 0."
+    elif limit < 0 or not 0 <= seed < _MOST_SEEDS:
+        complaint = f"--limit and --seed count from 0, --seed below {_MOST_SEEDS}."
+    _refuse(complaint)
+
+
+def _refuse(complaint: str) -> None:
     if complaint:
         raise UsageError(complaint, code="OQ100", hint="See onnxq run --help.")
 

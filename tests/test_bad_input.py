@@ -73,6 +73,10 @@ CASES = [
     Case("bad limit", "tiny.onnx --data rows.npz --max-drop lots", "OQ100", ("lots",), 2),
     Case("calibration alone", "tiny.onnx --calib rows.npz", "OQ100", ("--data",), 2),
     Case("no threads", "tiny.onnx --threads 0", "OQ100", ("--threads",), 2),
+    Case("negative seconds", "tiny.onnx --seconds -1", "OQ100", ("--seconds -1",), 2),
+    Case("seconds that are no number", "tiny.onnx --seconds nan", "OQ100", ("--seconds nan",), 2),
+    Case("batch of a fixed model", "fixed.onnx --batch 3", "OQ100", ("fixed at 2",), 2),
+    Case("batch beyond memory", "tiny.onnx --batch 1000000000000", "OQ100", ("--batch",), 2),
     # the output
     Case("output not ours", "tiny.onnx -o folder", "OQ191", ("inner.onnx", "--overwrite")),
     Case("output is a file", "tiny.onnx -o notes.txt", "OQ192", ("notes.txt",)),
@@ -154,6 +158,8 @@ def _write_models(place, task):
     (place / "needy.py").write_text("import nothing_of_this_name\n")
     onnx.save(_quantized(), place / "quantized.onnx")
     onnx.save(_two_inputs(), place / "two.onnx")
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    onnx.save(_model([relu], [("x", [2, 3])], []), place / "fixed.onnx")
 
 
 def _quantized():

@@ -113,6 +113,12 @@ def test_an_onnx_file_needs_nothing(tmp_path):
     assert (advice.extra, advice.missing, advice.disk_bytes, advice.install) == ("", (), 0, "")
     assert advice.trust == "data"
     assert advice.supported
+    assert "onnxq inspect" in advice.condition
+
+
+def test_a_file_that_was_not_opened_is_promised_nothing():
+    for rule in file_advice._RULES.values():  # noqa: SLF001 - the subject
+        assert bool(rule.condition) == rule.supported
 
 
 @pytest.mark.usefixtures("nothing_installed")

@@ -85,6 +85,15 @@ def test_float_model(tmp_path):
     assert [str(spec) for spec in result.model.signature.inputs] == ["x float32 [N, 3, 4, 4]"]
 
 
+def test_operators_that_onnxruntime_does_not_have_are_named(tmp_path):
+    proto = onnx.load(cnn(tmp_path))
+    proto.graph.node[0].domain = "com.acme"
+    proto.opset_import.append(helper.make_opsetid("com.acme", 1))
+    onnx.save(proto, tmp_path / "acme.onnx")
+    result = inspect(tmp_path / "acme.onnx", tmp_path)
+    assert (result.min_runtime, result.foreign_domains) == ("", ("com.acme",))
+
+
 @pytest.mark.parametrize("quant_format", [QuantFormat.QDQ, QuantFormat.QOperator])
 def test_static_weights_and_activations(tmp_path, quant_format):
     tensors = static(tmp_path, quant_format)

@@ -67,7 +67,7 @@ def test_what_is_no_speed_up_is_refused(text):
         ("500kB", 500_000),
         ("500KB", 500_000),
         ("1.5GB", 1_500_000_000),
-        ("123", 123),
+        ("20B", 20),
         ("123 B", 123),
         ("1.9B", 1),
     ],
@@ -76,15 +76,22 @@ def test_sizes_are_decimal_unless_they_say_otherwise(text, size_bytes):
     assert parse_size_bytes(text) == size_bytes
 
 
-@pytest.mark.parametrize("text", ["", "MB", "20mb", "20Mb", "20TB", "0", "0.4B", "-1MB", "1 0MB"])
+@pytest.mark.parametrize("text", ["", "MB", "20mb", "20Mb", "20TB", "0B", "0.4B", "-1MB", "1 0MB"])
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(UsageError, match="--max-size"):
         parse_size_bytes(text)
 
 
+@pytest.mark.parametrize("text", ["20", "0.5", "20000000"])
+def test_a_size_without_a_unit_is_refused_with_the_units(text):
+    with pytest.raises(UsageError, match="a unit") as caught:
+        parse_size_bytes(text)
+    assert all(size in caught.value.hint for size in ("20MB", "500kB", "1GiB", "20B"))
+
+
 @given(st.integers(min_value=1, max_value=10**15))
 def test_whole_bytes_come_back(size_bytes):
-    assert parse_size_bytes(str(size_bytes)) == size_bytes
+    assert parse_size_bytes(f"{size_bytes}B") == size_bytes
 
 
 @given(st.floats(min_value=0, max_value=100, allow_nan=False))

@@ -1,7 +1,9 @@
 """The whole path on a tiny ONNX model, through the Python face."""
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 import onnxq
 from onnxq.measurements import Compared, Judged, Unjudged
@@ -161,3 +163,22 @@ def test_source_is_never_modified(tiny_task, tmp_path):
     before = tiny_task.model.read_bytes(), sorted(tiny_task.model.parent.iterdir())
     onnxq.run(str(tiny_task.model), recipe=("int8-dynamic",), out=str(tmp_path / "out"), **QUICK)
     assert (tiny_task.model.read_bytes(), sorted(tiny_task.model.parent.iterdir())) == before
+
+
+def test_fixed_batch_is_the_batch_that_is_timed(tmp_path):
+    weight = numpy_helper.from_array(np.eye(3, dtype=np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "fixed",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 3])],
+        [weight],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "fixed.onnx"
+    )
+    report = onnxq.run(
+        str(tmp_path / "fixed.onnx"), recipe=("fp32",), out=str(tmp_path / "out"), **QUICK
+    )
+    assert row(report, "fp32").latencies[0].batch_rows == 4

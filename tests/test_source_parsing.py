@@ -106,6 +106,15 @@ def test_what_is_not_a_source_says_the_way_out(case, folder):
         assert word in f"{caught.value.message}\n{caught.value.hint}"
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("model", ["mlp_nonexist.py:build", "mlp_nonexist.py"])
+def test_a_missing_python_file_is_not_taken_for_a_dotted_name(model):
+    with pytest.raises(SourceError, match=r"mlp_nonexist\.py does not exist") as caught:
+        parse_source(model)
+    assert "Did you mean" not in caught.value.hint
+    assert "file.py:fn" in caught.value.hint
+
+
 @pytest.mark.torch
 def test_a_pickled_module_is_told_from_weights(tmp_path):
     torch = pytest.importorskip("torch")

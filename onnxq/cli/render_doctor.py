@@ -58,11 +58,18 @@ def _advice(advice: FileAdvice) -> dict[str, str]:
     megabytes = round(advice.disk_bytes / 1e6)
     return {
         "file": f"{advice.path}: {advice.file_kind}",
-        "converts": "yes" if advice.supported else "no, not in this version",
+        "converts": _converts(advice),
         "needs": _needs(advice, megabytes),
         "trust": advice.trust_reason,
         "next": advice.advice,
     }
+
+
+def _converts(advice: FileAdvice) -> str:
+    """The file was not opened: a plain yes would promise what only its inside can tell."""
+    if not advice.supported:
+        return "no, not in this version"
+    return f"yes, if {advice.condition}" if advice.condition else "yes"
 
 
 def _needs(advice: FileAdvice, megabytes: int) -> str:

@@ -43,7 +43,7 @@ def _head(found: InspectResult, given: str, screen: Screen) -> list[Text]:
         f"opset {model.opset}, IR {model.ir_version}, domains {domains}",
         f"{size}, {parameters}: {_initializers(found)}",
         f"made by {found.producer}" if found.producer else "",
-        f"loads in onnxruntime {found.min_runtime} and later" if found.min_runtime else "",
+        _runtime(found),
     ]
     operators = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     counts = ", ".join(f"{name} {count}" for name, count in operators)
@@ -55,6 +55,13 @@ def _head(found: InspectResult, given: str, screen: Screen) -> list[Text]:
         _specs("Outputs", model.signature.outputs, screen),
         words(screen, f"{count_noun(sum(model.operators.values()), 'operator')}: {counts}"),
     ]
+
+
+def _runtime(found: InspectResult) -> str:
+    if found.foreign_domains:
+        foreign = ", ".join(found.foreign_domains)
+        return f"uses operators of {foreign}, which onnxruntime does not have"
+    return f"loads in onnxruntime {found.min_runtime} and later" if found.min_runtime else ""
 
 
 def _initializers(found: InspectResult) -> str:

@@ -144,9 +144,9 @@ _OPTIONS = (
     click.option(
         "--batch",
         metavar="N",
-        type=_POSITIVE,
-        default=1,
-        show_default=True,
+        type=WholeNumber(0),
+        default=0,
+        show_default="1, or the model's own fixed batch",
         help="Rows of one inference.",
     ),
     click.option(

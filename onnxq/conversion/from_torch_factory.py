@@ -167,7 +167,10 @@ def _required_arguments(factory: Callable[..., object]) -> list[str]:
 
 
 def _article(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def _words(error: BaseException) -> str:

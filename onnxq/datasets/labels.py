@@ -45,7 +45,8 @@ def read_labels(values: Array, signature: Signature, title: str, name_row: RowNa
     """Turn an array of labels into classes or targets.
 
     Integers ``[rows]`` or ``[rows, 1]`` are classes, and so are one-hot rows of any dtype; other
-    floats are targets.
+    floats are kept as they are. Which of them are targets is told beside the outputs
+    (:func:`onnxq.profiling.metrics.choose_metric`).
 
     Args:
         values: As stored; axis 0 is rows.
@@ -92,13 +93,23 @@ def _targets(values: Array, title: str, name_row: RowNamer) -> Labels:
         raise DatasetError(message, code="OQ123", hint="Leave such rows out.")
     if not (values == np.round(values)).all():
         return Labels(values)
-    message = (
-        f"The labels are {values.dtype}, so they were taken as targets and not as classes, though "
-        "all are whole numbers."
+    return Labels(values, findings=(_note_whole(values, title),))
+
+
+def _note_whole(values: Array, title: str) -> Finding:
+    """Say how whole numbers stored as floats are judged, which depends on the output."""
+    message = f"The labels are {values.dtype}, though all are whole numbers: "
+    if values[0].size > 1:
+        message += "they are targets, and not classes."
+        return Finding(code="OQ130", subject=title, message=message)
+    are_flags = bool(((values == 0) | (values == 1)).all())
+    one_a_row = "yes or no" if are_flags else "targets"
+    message += (
+        "they are classes of an output that scores classes, and "
+        f"{one_a_row} where the output is one number a row."
     )
     fix = "If they are classes, store them as integers:  y=y.astype('int64')"
-    finding = Finding(code="OQ130", subject=title, message=message, fix=fix, severity="warning")
-    return Labels(values, findings=(finding,))
+    return Finding(code="OQ130", subject=title, message=message, fix=fix)
 
 
 def _classes(

@@ -24,11 +24,14 @@ from onnxq.datasets.origins import (
     row_names,
 )
 from onnxq.datasets.splitting import Indices
-from onnxq.datasets.values import AsGiven, DataRequest
+from onnxq.datasets.values import AsGiven, DataRequest, PreprocessSpec
 from onnxq.errors import DatasetError
 from onnxq.findings import Finding
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Dim, Signature, TensorSpec
+
+_LEAST_IMAGE_RANK = 2
+"""Axes of one grey image."""
 
 MAX_LABEL_BYTES = 2**30
 """Bytes of labels, which are held in memory, at most."""
@@ -63,6 +66,14 @@ class OpenRows:
         return self.fits[0].array.count_rows
 
 
+def _preprocess_of(
+    array: RawArray, inputs: int, preprocess: PreprocessSpec | AsGiven
+) -> PreprocessSpec | AsGiven:
+    """Keep what is meant for pixels away from the flags and tokens of other inputs."""
+    has_pixels = len(array.row_shape) >= _LEAST_IMAGE_RANK
+    return preprocess if inputs == 1 or has_pixels else AsGiven()
+
+
 def open_rows(
     request: DataRequest, signature: Signature, declared: tuple[InputDeclaration, ...]
 ) -> OpenRows:
@@ -93,7 +104,8 @@ def open_rows(
     arrays = origin_arrays(origin, request.preprocess)
     matches = match_arrays(inputs, arrays, request.mapping, title)
     fits = tuple(
-        plan_fit(spec, matches.inputs[spec.name], request.preprocess, title) for spec in inputs
+        plan_fit(spec, array, _preprocess_of(array, len(inputs), request.preprocess), title)
+        for spec, array in ((spec, matches.inputs[spec.name]) for spec in inputs)
     )
     check_applies(fits, request.preprocess, title)
     opened = OpenRows(request, origin, fits, matches.labels, declared)

@@ -4,15 +4,19 @@ Latency does not depend on the values in any kernel that onnxq measures, but int
 tables: they are never drawn from outside what the data or a declaration holds.
 """
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from onnxq.arrays import Array
 from onnxq.datasets.values import EvaluationSet, NoRows
-from onnxq.errors import SourceError
+from onnxq.errors import SourceError, UsageError
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Signature, TensorSpec
+
+_MOST_ELEMENTS = 2**28
 
 
 def store_timing_rows(
@@ -39,13 +43,14 @@ def store_timing_rows(
 
     Raises:
         SourceError: If an input's sizes or integer values are not known.
+        UsageError: If a batch would take more than 2^28 elements.
     """
     generator = np.random.default_rng(seed)
     paths: dict[str, str] = {}
     for number, spec in enumerate(signature.inputs):
         count = spec.shape[0] if spec.shape and isinstance(spec.shape[0], int) else batch_rows
         if isinstance(rows, EvaluationSet):
-            array = _repeat_rows(Path(rows.rows.inputs[spec.name]), count)
+            array = _repeat_rows(spec, Path(rows.rows.inputs[spec.name]), count)
         else:
             array = _random_rows(spec, declared, count, generator)
         path = folder / f"timing-{number}.npy"
@@ -54,8 +59,16 @@ def store_timing_rows(
     return paths
 
 
-def _repeat_rows(path: Path, count: int) -> Array:
+def _check_size(spec: TensorSpec, sizes: Sequence[int]) -> None:
+    if math.prod(sizes) > _MOST_ELEMENTS:
+        message = f"one inference would take {sizes} elements of input {spec}."
+        hint = "Use a smaller --batch."
+        raise UsageError(message, code="OQ100", hint=hint)
+
+
+def _repeat_rows(spec: TensorSpec, path: Path, count: int) -> Array:
     stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    _check_size(spec, [count, *stored.shape[1:]])
     return np.ascontiguousarray(stored[np.arange(count) % len(stored)])
 
 
@@ -73,6 +86,9 @@ def _random_rows(
         message = f"the size of input {spec} is not known, and there are no rows to tell it."
         hint = f"Give rows (--data), or the sizes: --input {spec.name}:Nx{axes}:{spec.dtype}"
         raise SourceError(message, code="OQ112", hint=hint)
+    _check_size(spec, sizes)
+    if spec.dtype == "bool":
+        return generator.integers(0, 2, sizes).astype(bool)
     if spec.dtype.startswith(("float", "bfloat")):
         return generator.standard_normal(sizes).astype(spec.dtype)
     if not (found and found[0].has_values):

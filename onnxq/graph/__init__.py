@@ -12,13 +12,19 @@ from onnxq.graph.model_files import (
     write_proto,
 )
 from onnxq.graph.nodes import default_opset, walk_nodes
-from onnxq.graph.portability import lowest_ir, min_runtime, used_domains
+from onnxq.graph.portability import (
+    foreign_domains,
+    lowest_ir,
+    min_runtime,
+    used_domains,
+)
 
 __all__ = [
     "count_parameters",
     "default_opset",
     "describe_model",
     "dtype_name",
+    "foreign_domains",
     "load_proto",
     "lowest_ir",
     "min_runtime",

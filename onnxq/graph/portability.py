@@ -21,6 +21,8 @@ _NEWEST = "1.31"
 _CONTRIB: dict[str, str] = {"DequantizeLinear": "1.20", "QuantizeLinear": "1.20"}
 """Operators of ``com.microsoft`` that 1.17 refuses, with the first release seen to load them."""
 _EIGHT_BITS = 8
+_OWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
+"""Whose operators the CPU build has kernels for; the last is what its own optimizer writes."""
 
 
 def lowest_ir(opset: int) -> int:
@@ -38,23 +40,49 @@ def lowest_ir(opset: int) -> int:
 
 def used_domains(proto: ModelProto) -> tuple[str, ...]:
     """Return the domains of a model's nodes, sorted; the standard one is ``ai.onnx``."""
-    nodes = [*walk_nodes(proto.graph), *(node for f in proto.functions for node in f.node)]
-    return tuple(sorted({node.domain or "ai.onnx" for node in nodes}))
+    return tuple(sorted({node.domain or "ai.onnx" for node in _all_nodes(proto)}))
+
+
+def foreign_domains(proto: ModelProto) -> tuple[str, ...]:
+    """Return the domains of operators that onnxruntime does not have, sorted.
+
+    Args:
+        proto: Any model. Functions that it brings along are no such operators.
+
+    Returns:
+        Such as ``("com.acme",)``; a library of custom operators would be needed for each.
+    """
+    own = {(function.domain, function.name) for function in proto.functions}
+    return tuple(
+        sorted(
+            {
+                node.domain
+                for node in _all_nodes(proto)
+                if node.domain not in _OWN_DOMAINS and (node.domain, node.op_type) not in own
+            }
+        )
+    )
+
+
+def _all_nodes(proto: ModelProto) -> list[NodeProto]:
+    return [*walk_nodes(proto.graph), *(node for f in proto.functions for node in f.node)]
 
 
 def min_runtime(proto: ModelProto) -> str:
     """Return the lowest release of onnxruntime that can load a model.
 
-    It follows from opset, IR version and the operators of ``com.microsoft``; custom operators of
-    other domains need a library of their own and are not looked at.
+    It follows from opset, IR version and the operators of ``com.microsoft``.
 
     Args:
         proto: Any model.
 
     Returns:
         Such as ``1.17``, the oldest release that was measured; ``newer than 1.31`` where no
-        measured release can load the model.
+        measured release can load the model; empty where it uses operators that no release has
+        (:func:`foreign_domains`).
     """
+    if foreign_domains(proto):
+        return ""
     opset = default_opset(proto)
     fitting = [v for v, ir, top in _LIMITS if proto.ir_version <= ir and opset <= top]
     if not fitting:

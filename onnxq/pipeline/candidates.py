@@ -13,7 +13,7 @@ from onnxq.findings import Finding
 from onnxq.measurements import Quality, Size
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
-from onnxq.pipeline.foundation import Foundation, predict_and_judge
+from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, predict_and_judge
 from onnxq.pipeline.plans import RunPlan
 from onnxq.recipes import DynamicInt8, Float32, StaticQdq, method_tag, recipe_name
 from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
@@ -173,6 +173,7 @@ def _quantize_and_judge(
         site.foundation.rows,
         site.foundation.outputs,
         alias,
+        site.foundation.batch_rows if isinstance(recipe, DynamicInt8) else PREDICT_BATCH_ROWS,
     )
     worthless = judged.unusable or (
         "it scores no better than guessing" if judged.at_chance and not _guesses(site) else ""

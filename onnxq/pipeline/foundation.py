@@ -32,7 +32,7 @@ from onnxq.stages import (
     PrepareResult,
 )
 
-_PREDICT_BATCH_ROWS = 32
+PREDICT_BATCH_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def predict_and_judge(
     rows: LoadRowsResult,
     reference: dict[str, str],
     alias: str,
+    batch_rows: int = PREDICT_BATCH_ROWS,
 ) -> tuple[dict[str, str], JudgeResult]:
     """Run a model on the evaluation rows, if there are any, and judge its outputs.
 
@@ -115,6 +116,8 @@ def predict_and_judge(
         rows: All rows.
         reference: The float model's outputs; empty to judge the model beside itself.
         alias: The candidate's.
+        batch_rows: Rows a run, where the batch axis is free. What a dynamic recipe computes
+            depends on it: one scale holds for all rows of a run.
 
     Returns:
         Path of the outputs by name, and what they are worth.
@@ -122,9 +125,12 @@ def predict_and_judge(
     evaluation = rows.evaluation
     if isinstance(evaluation, NoRows):
         return {}, JudgeResult(quality=Unjudged(), unusable="", at_chance=False, findings=())
-    batch_rows = model.signature.fixed_batch_rows or _PREDICT_BATCH_ROWS
+    fixed = model.signature.fixed_batch_rows
     predict = PredictRequest(
-        model=model, rows=evaluation, batch_rows=batch_rows, threads=plan.work_threads
+        model=model,
+        rows=evaluation,
+        batch_rows=fixed or batch_rows,
+        threads=plan.work_threads,
     )
     subject = f"{alias} on {evaluation.rows.count_rows} rows"
     predicted = bench.run(PREDICT, predict, subject)

@@ -1,7 +1,7 @@
 """Latency and operator times of all candidates, measured together."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -88,8 +88,15 @@ def measure_candidates(
         operators={one.alias: _operators(bench, foundation, one) for one in timed},
         dropped=study.dropped,
         busy_ratio=study.busy_ratio,
-        findings=study.findings,
+        findings=(*study.findings, *_lost_given(study.dropped)),
     )
+
+
+def _lost_given(dropped: Mapping[str, str]) -> tuple[Finding, ...]:
+    if GIVEN not in dropped:
+        return ()
+    message = f"It could not be timed, so no ratio to it is given: {dropped[GIVEN]}"
+    return (Finding(code="OQ173", subject=GIVEN, message=message, severity="warning"),)
 
 
 def _opener(

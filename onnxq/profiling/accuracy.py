@@ -75,7 +75,8 @@ def judge(request: JudgeRequest, folder: Path, tell: Tell) -> JudgeResult:  # no
     if unusable:
         return JudgeResult(quality=Unjudged(), unusable=unusable, at_chance=False, findings=())
     if not request.labelled:
-        agreement = _agreement(guess_classes(reference), outputs, reference)
+        inputs = _row_shapes(request.rows.rows.inputs)
+        agreement = _agreement(guess_classes(reference, inputs), outputs, reference)
         return JudgeResult(
             quality=Compared(agreement=agreement),
             unusable="",
@@ -182,6 +183,10 @@ def _load(paths: Mapping[str, str]) -> dict[str, Array]:
     return {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
 
 
+def _row_shapes(paths: Mapping[str, str]) -> tuple[tuple[int, ...], ...]:
+    return tuple(array.shape[1:] for array in _load(paths).values())
+
+
 def _check_alike(outputs: Mapping[str, Array], reference: Mapping[str, Array]) -> None:
     found = {name: (str(array.dtype), list(array.shape)) for name, array in outputs.items()}
     expected = {name: (str(array.dtype), list(array.shape)) for name, array in reference.items()}
@@ -236,17 +241,25 @@ def _is_lively(reference: Array) -> bool:
     return bool((high - low).max() > _LIVELY * max(abs(low).max(), abs(high).max()))
 
 
+def _fix(alias: str) -> str:
+    """Say what helps: dynamic recipes compute their ranges from each input, not from rows."""
+    if alias == "int8-dynamic" or alias.startswith("dynamic"):
+        return "Take another recipe: a dynamic one has no calibration to improve."
+    return "Calibrate on more typical rows, or take another recipe."
+
+
 def _findings(subject: str, agreement: Agreement) -> tuple[Finding, ...]:
     found = [
         Finding(
             code="OQ402",
             subject=subject or one.output,
             message=(
-                f"output {one.output!r} agrees little with the float model: its noise is "
-                f"{one.sqnr_db:.1f} dB below its signal, expected {LEAST_SQNR_DB:.0f} or more."
+                f"output {one.output!r} agrees little with the float model: its signal to noise "
+                f"ratio is {one.sqnr_db:.1f} dB (each output element's mean over the rows taken "
+                f"off), expected {LEAST_SQNR_DB:.0f} or more."
             ),
             evidence={"output": one.output, "sqnr_db": one.sqnr_db},
-            fix="Calibrate on more typical rows, or take another recipe.",
+            fix=_fix(subject),
             severity="warning",
         )
         for one in agreement.outputs
@@ -264,7 +277,7 @@ def _findings(subject: str, agreement: Agreement) -> tuple[Finding, ...]:
                 subject=subject,
                 message=message,
                 evidence={"same_top1": same.value},
-                fix="Calibrate on more typical rows, or take another recipe.",
+                fix=_fix(subject),
                 severity="warning",
             )
         )

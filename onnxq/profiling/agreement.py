@@ -4,7 +4,7 @@ Outputs may be larger than memory: they are read in pieces, in two passes.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -91,11 +91,15 @@ def same_first_class(metric: Classifying, candidate: Array, reference: Array) ->
     return wilson(int(same.sum()), same.size)
 
 
-def guess_classes(reference: Mapping[str, Array]) -> ScoredClasses | NoClasses:
+def guess_classes(
+    reference: Mapping[str, Array], input_rows: Collection[tuple[int, ...]] = ()
+) -> ScoredClasses | NoClasses:
     """Say which output holds class scores, where there are no labels to tell.
 
     Args:
         reference: The float model's outputs, by name.
+        input_rows: Shapes of one row of the inputs. An output that is shaped like an input, as
+            an autoencoder's is, holds no scores.
 
     Returns:
         The only output of floats of shape ``[N, C]`` (axes of size 1 left out), if there is one.
@@ -103,6 +107,8 @@ def guess_classes(reference: Mapping[str, Array]) -> ScoredClasses | NoClasses:
     found = []
     for name, array in reference.items():
         sizes = [size for size in array.shape[1:] if size != 1]
+        if array.shape[1:] in input_rows:
+            continue
         if array.dtype.kind == "f" and len(sizes) == 1 and array.shape[0]:
             found.append(ScoredClasses(name, sizes[0]))
     return found[0] if len(found) == 1 else NoClasses()

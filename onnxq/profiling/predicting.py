@@ -15,6 +15,7 @@ from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
 from onnxq.runtime import open_predict
 from onnxq.stages import PREDICT, PredictRequest, PredictResult
+from onnxq.tensors import Signature
 
 _NUMBERS = "biufc"
 
@@ -70,7 +71,8 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
     with ExitStack() as stack, _naming_full_disk(title):
         for batch in _run_batches(run, rows, fixed or request.batch_rows, fill=fixed > 0):
             if not stores:
-                kept, findings = _choose_outputs(batch, title)
+                sized = _sized_outputs(request.model.signature)
+                kept, findings = _choose_outputs(batch, sized, title)
                 stores = tuple(_open_store(stack, folder, n, rows, batch) for n in kept)
             for store in stores:
                 _append(store, batch)
@@ -112,9 +114,15 @@ def _run_batches(run: Predict, rows: StoredRows, size: int, *, fill: bool) -> It
         yield _Batch(start, count, fed, outputs)
 
 
-def _choose_outputs(batch: _Batch, model: str) -> tuple[list[str], tuple[Finding, ...]]:
+def _choose_outputs(
+    batch: _Batch, sized: frozenset[str], model: str
+) -> tuple[list[str], tuple[Finding, ...]]:
     """Return the outputs that have rows of numbers, and what is to be said of the others."""
-    kept = [name for name, values in batch.outputs.items() if _has_rows(values, batch.fed)]
+    kept = [
+        name
+        for name, values in batch.outputs.items()
+        if _has_rows(values, batch.fed) and name not in sized
+    ]
     if not kept:
         found = {name: list(values.shape) for name, values in batch.outputs.items()}
         message = (
@@ -140,6 +148,17 @@ def _choose_outputs(batch: _Batch, model: str) -> tuple[list[str], tuple[Finding
 
 def _has_rows(values: Array, fed: int) -> bool:
     return values.dtype.kind in _NUMBERS and values.ndim > 0 and len(values) == fed
+
+
+def _sized_outputs(signature: Signature) -> frozenset[str]:
+    """Name the outputs of a fixed length in a model whose batch is free: not rows.
+
+    A length of 1 is not believed: exporters write it for a batch that is free.
+    """
+    if signature.fixed_batch_rows:
+        return frozenset()
+    lengths = {spec.name: spec.shape[0] for spec in signature.outputs if spec.shape}
+    return frozenset(n for n, length in lengths.items() if isinstance(length, int) and length > 1)
 
 
 def _append(store: _Store, batch: _Batch) -> None:

@@ -140,6 +140,6 @@ def check_counted(count: QuantizedCount) -> None:
         for reason, names in sorted(reasons.items(), key=lambda entry: -len(entry[1]))
     ]
     what = "; ".join(told[:_REASONS_SHOWN]) or "it has no node that multiplies"
-    message = f"not applicable: none of {count.quantizable} nodes can become integer. {what}."
+    message = f"none of {count.quantizable} nodes can become integer. {what}."
     hint = "Leave this recipe out with -r; the others tell whether int8 pays here."
     raise QuantizationError(message, code="OQ163", hint=hint)

@@ -90,6 +90,7 @@ DOCTOR_WITH_FILE = Doctor(
         path="model.keras",
         file_kind="Keras 3 model",
         supported=True,
+        condition="all its layers are Keras' own, and none is a Lambda",
         extra="keras",
         missing=("tensorflow", "tf2onnx"),
         disk_bytes=1_437_000_000,

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from rich.console import Console
 from rich.text import Text
+from sample_inspections import INSPECTION
 from sample_reports import (
     DATA,
     DYNAMIC,
@@ -22,6 +23,7 @@ from sample_reports import (
 
 from onnxq.cli.charset import text_columns
 from onnxq.cli.render import render_report
+from onnxq.cli.render_inspection import render_inspection
 from onnxq.cli.render_parts import draw, make_console, words
 from onnxq.cli.screen import Screen
 from onnxq.findings import Finding
@@ -115,6 +117,13 @@ def test_what_was_not_measured_is_a_dash():
     rows = table_lines(render_report(SAMPLES["every_state"](), Screen(columns=120)))
     (skipped,) = [line for line in rows if "skipped" in line]
     assert skipped.split()[1:3] == ["-", "-"]
+
+
+def test_a_model_of_foreign_operators_is_not_said_to_load():
+    found = msgspec.structs.replace(INSPECTION, min_runtime="", foreign_domains=("com.acme",))
+    drawn = plain(render_inspection(found, "m.onnx", Screen(columns=100)))
+    assert "uses operators of com.acme, which onnxruntime does not have" in drawn
+    assert "loads in onnxruntime" not in drawn
 
 
 def test_a_candidate_that_was_not_timed_has_no_speed():

@@ -97,7 +97,7 @@ def test_a_factory_is_called(module, function, nets):
         ("nets_of_test", "with_width", "OQ106", ("needs arguments: width.",)),
         ("nets_of_test", "failing", "OQ106", ("ValueError: no GPU here",)),
         ("nets_of_test", "leaving", "OQ106", ("SystemExit",)),
-        ("nets_of_test", "number", "OQ106", ("returned a int",)),
+        ("nets_of_test", "number", "OQ106", ("returned an int",)),
         ("nets_of_test", "LIMIT", "OQ106", ("expected a function",)),
         ("nets_of_test", "scripted", "OQ111", ("TorchScript",)),
         ("raises.py", "build", "OQ106", ("ZeroDivisionError",)),

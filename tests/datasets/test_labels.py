@@ -5,6 +5,7 @@ import pytest
 
 from onnxq.datasets.labels import Labels, describe_classes, read_labels
 from onnxq.errors import DatasetError
+from onnxq.profiling.metrics import ScoredClasses, SquaredError, YesOrNo, choose_metric
 from onnxq.tensors import Signature, TensorSpec
 
 
@@ -48,10 +49,35 @@ def test_floats_are_targets():
     assert (labels.classes, codes(labels)) == (0, [])
 
 
-def test_whole_floats_are_targets_with_a_warning():
-    labels = read(np.array([1.0, 2.0]))
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([1.0, 2.0], "targets where the output is one number a row"),
+        ([[1.0], [2.0]], "targets where the output is one number a row"),
+        ([1.0, 0.0], "yes or no where the output is one number a row"),
+        ([[1.0, 1.0], [0.0, 2.0]], "they are targets"),
+    ],
+)
+def test_whole_floats_are_kept_with_a_note_that_says_how_they_are_judged(values, says):
+    labels = read(np.array(values))
     assert labels.classes == 0
-    assert codes(labels) == [("OQ130", "warning")]
+    assert codes(labels) == [("OQ130", "note")]
+    assert says in labels.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("labels", "outputs", "metric", "says"),
+    [
+        ([0.0, 1.0], [[0.2], [0.9]], YesOrNo("y", 0.5), "yes or no where the output is one"),
+        ([0.0, 2.0], [[0.2], [0.9]], SquaredError("y"), "targets where the output is one"),
+        ([0.0, 2.0], np.eye(3)[:2], ScoredClasses("y", 3), "classes of an output that scores"),
+        ([[1.0, 1.0], [0.0, 0.0]], np.eye(2), SquaredError("y"), "they are targets"),
+    ],
+)
+def test_what_the_note_says_of_whole_floats_is_what_the_metric_does(labels, outputs, metric, says):
+    kept = read(labels)
+    assert says in kept.findings[0].message
+    assert choose_metric({"y": np.asarray(outputs, np.float32)}, kept.values) == metric
 
 
 @pytest.mark.parametrize(

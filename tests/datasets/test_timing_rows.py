@@ -3,7 +3,7 @@ import pytest
 
 from onnxq.datasets.timing_rows import store_timing_rows
 from onnxq.datasets.values import EvaluationSet, NoRows, StoredRows
-from onnxq.errors import SourceError
+from onnxq.errors import SourceError, UsageError
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Signature, TensorSpec
 
@@ -72,3 +72,15 @@ def test_free_sizes_are_never_guessed(tmp_path):
 def test_declared_sizes_are_used(tmp_path):
     declared = (InputDeclaration("x", ("N", 9, 4)),)
     assert timing(FREE, tmp_path, declared=declared).shape == (4, 9, 4)
+
+
+def test_masks_need_no_declaration(tmp_path):
+    values = timing(TensorSpec("mask", "bool", ("N", 64)), tmp_path)
+    assert values.dtype == bool
+    assert values.any()
+    assert not values.all()
+
+
+def test_batch_that_no_memory_holds_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="one inference would take"):
+        timing(IMAGE, tmp_path, batch_rows=10**12)

@@ -1,7 +1,7 @@
 import pytest
 from onnx import TensorProto, helper
 
-from onnxq.graph import lowest_ir, min_runtime, used_domains
+from onnxq.graph import foreign_domains, lowest_ir, min_runtime, used_domains
 
 
 def model_of(opset, ir_version, *nodes):
@@ -46,6 +46,32 @@ def contrib(op_type, **attributes):
 )
 def test_min_runtime_looks_at_contrib_operators(node, release):
     assert min_runtime(model_of(17, 8, node)) == release
+
+
+def test_operators_that_no_release_has_leave_no_release():
+    acme = helper.make_node("Blend", ["x"], ["y"], domain="com.acme")
+    proto = model_of(17, 8, helper.make_node("Relu", ["x"], ["a"]), acme, contrib("QGemm"))
+    assert foreign_domains(proto) == ("com.acme",)
+    assert min_runtime(proto) == ""
+
+
+def test_functions_that_a_model_brings_along_are_not_foreign():
+    blend = helper.make_node("Blend", ["x"], ["y"], domain="com.acme")
+    proto = model_of(17, 8, blend)
+    opsets = [helper.make_opsetid("", 17)]
+    relu = helper.make_node("Relu", ["a"], ["b"])
+    function = helper.make_function("com.acme", "Blend", ["a"], ["b"], [relu], opsets)
+    proto.functions.append(function)
+    assert (foreign_domains(proto), min_runtime(proto)) == ((), "1.17")
+    function.node[0].domain = "com.other"
+    proto.functions[0].CopyFrom(function)
+    assert foreign_domains(proto) == ("com.other",)
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"])
+def test_domains_of_onnxruntime_are_not_foreign(domain):
+    node = helper.make_node("Some", ["x"], ["y"], domain=domain)
+    assert foreign_domains(model_of(17, 8, node)) == ()
 
 
 def test_domains_are_those_of_nodes():

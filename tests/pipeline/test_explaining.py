@@ -1,16 +1,28 @@
 import pytest
 
 from onnxq.estimates import Estimate, exact
-from onnxq.measurements import OperatorTime, SpeedRatio
+from onnxq.measurements import Latency, OperatorTime, SpeedRatio
 from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
 from onnxq.pipeline.timings import Timings
 from onnxq.reports import Environment, Verdict
 
 
-def timings(low, value, high, *operators):
+def timings(low, value, high, *operators, cpu_ns=9.9e6):
+    latency = Latency(
+        threads=1,
+        batch_rows=1,
+        cpu_ns=exact(cpu_ns),
+        wall_ns=exact(cpu_ns),
+        wall_p90_ns=cpu_ns,
+        wall_p99_ns=cpu_ns,
+        load_ns=1e6,
+        peak_bytes=1,
+    )
     ratio = Estimate(value, low, high, 5, "t-95")
     speed = SpeedRatio(threads=1, clock="cpu", ratio=ratio, wall_ratio=exact(value))
-    return Timings(speed={"int8": (speed,)}, operators={"int8": operators})
+    return Timings(
+        latencies={"int8": (latency,)}, speed={"int8": (speed,)}, operators={"int8": operators}
+    )
 
 
 CONV_INTEGER = OperatorTime(operator="ConvInteger", count=20, ns=9e6, share=0.91)
@@ -34,6 +46,11 @@ def test_tie_is_not_slower():
 
 def test_unknown_operators_are_not_blamed():
     (finding,) = explain_speed("int8", timings(0.5, 0.6, 0.7))
+    assert "because" not in finding.message
+
+
+def test_profiles_that_exceed_the_latency_blame_nothing():
+    (finding,) = explain_speed("int8", timings(0.5, 0.6, 0.7, CONV_INTEGER, cpu_ns=5e6))
     assert "because" not in finding.message
 
 

@@ -1,6 +1,7 @@
 """The stage that judges: labels, agreement, dead outputs, models that only guess."""
 
 import json
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -45,7 +46,7 @@ def ask(tmp_path):
             paths[name] = str(path)
         return paths
 
-    def ask(candidate, reference, labels=None):
+    def ask(candidate, reference, labels=None, *, alias="int8", inputs=MappingProxyType({})):
         labelled = labels is not None
         candidate = candidate if isinstance(candidate, dict) else {"y": candidate}
         reference = reference if isinstance(reference, dict) else {"y": reference}
@@ -53,7 +54,7 @@ def ask(tmp_path):
         names = tmp_path / "names.json"
         names.write_text(json.dumps([f"row-{index}" for index in range(count)]))
         rows = StoredRows(
-            inputs={},
+            inputs=save("inputs", inputs),
             count_rows=count,
             labels=save("labels", {"y": labels})["y"] if labelled else "",
             row_names=str(names),
@@ -64,7 +65,7 @@ def ask(tmp_path):
             rows=EvaluationSet(rows),
             labelled=labelled,
             seed=0,
-            alias="int8",
+            alias=alias,
         )
         result = judge(request, tmp_path, tell_nobody)
         as_json = msgspec.json.encode(result)
@@ -196,8 +197,26 @@ def test_low_agreement_is_a_warning_that_names_the_candidate(ask):
     assert [finding.code for finding in findings] == ["OQ402", "OQ402"]
     assert {finding.subject for finding in findings} == {"int8"}
     assert {finding.severity for finding in findings} == {"warning"}
-    assert "dB below its signal" in findings[0].message
+    assert "its signal to noise ratio is -" in findings[0].message
+    assert "below" not in findings[0].message
     assert "first class" in findings[1].message
+
+
+@pytest.mark.parametrize(
+    ("alias", "calibrates"),
+    [("int8", True), ("int8-dynamic", False), ("dynamic-uint8-int8-tensor", False)],
+)
+def test_only_a_static_recipe_is_told_to_calibrate(ask, alias, calibrates):
+    noisy = REFERENCE + RANDOM.normal(0, 2, REFERENCE.shape).astype(np.float32)
+    findings = ask(noisy, REFERENCE, LABELS, alias=alias).findings
+    assert [finding.fix.startswith("Calibrate") for finding in findings] == [calibrates] * 2
+
+
+def test_an_autoencoder_has_no_first_class(ask):
+    rows = RANDOM.normal(size=(50, 6)).astype(np.float32)
+    quality = ask(rows * 1.01, rows, inputs={"x": rows}).quality
+    assert isinstance(quality, Compared)
+    assert quality.agreement.same_top1 == NoClasses()
 
 
 def test_a_label_out_of_range_names_the_row(ask):

@@ -104,6 +104,19 @@ def test_scores_are_guessed_from_shapes(shapes, expected):
     assert guess_classes(outputs) == expected
 
 
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (((5,),), NoClasses()),
+        (((3, 8, 8), (5,)), NoClasses()),
+        (((3, 8, 8),), ScoredClasses("y", 5)),
+        (((6,),), ScoredClasses("y", 5)),
+    ],
+)
+def test_an_output_shaped_like_an_input_is_no_scores(inputs, expected):
+    assert guess_classes({"y": np.zeros((8, 5), np.float32)}, inputs) == expected
+
+
 def test_integers_are_no_scores():
     assert guess_classes({"y": np.zeros((8, 5), np.int64)}) == NoClasses()
 

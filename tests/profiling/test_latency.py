@@ -19,6 +19,7 @@ from onnxq.profiling.latency import (
     measure_latencies,
     turn_order,
 )
+from onnxq.profiling.latency_findings import _duration
 from onnxq.profiling.latency_study import summarize_turn
 from onnxq.stages import TurnTimes
 
@@ -210,6 +211,29 @@ def test_slow_models_take_few_rounds_and_it_is_said():
     assert "and not 20 s" in finding.message
     assert "--threads 1" in finding.fix
     assert study.ratios("slow")["slower"][0].ratio.value == pytest.approx(0.5)
+
+
+def test_starts_of_fast_models_are_not_blamed_on_an_inference():
+    study = study_of(Machine({"a": 11, "b": 10}), budget_s=1)
+    finding = next(f for f in study.findings if "measuring took" in f.message)
+    assert finding.code == "OQ207"
+    assert "five blocks of fresh processes of every model are the least" in finding.message
+    assert "an inference of a takes 11 us only" in finding.message
+    assert finding.fix.startswith("Allow for it: --seconds ")
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (500, "0.5 us"),
+        (11_000, "11 us"),
+        (999_600, "1 ms"),
+        (1_200_000, "1.2 ms"),
+        (3e9, "3 s"),
+    ],
+)
+def test_times_are_written_in_a_readable_unit(time_ns, text):
+    assert _duration(time_ns) == text
 
 
 def test_drift_of_the_machine_cancels():
