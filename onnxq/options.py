@@ -25,6 +25,7 @@ _BYTES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
+_PERCENTS = frozenset({"pp", "%"})
 _PARTS_OF_ONE = {"pp": 100.0, "%": 100.0, "mse": 1.0, None: 1.0}
 
 
@@ -49,9 +50,24 @@ def parse_max_drop(text: str) -> float:
     value, unit = float(match[1]), match[2]
     if unit is None and value >= 1:
         _refuse("--max-drop", text, "a unit: a bare 1 would be 100 percentage points", hint)
-    if unit in {"pp", "%"} and value > _PARTS_OF_ONE[unit]:
+    if unit in _PERCENTS and value > _PARTS_OF_ONE[unit]:
         _refuse("--max-drop", text, "at most 100 percentage points", hint)
     return _finite("--max-drop", text, value / _PARTS_OF_ONE[unit], hint)
+
+
+def drop_metric(text: str) -> str:
+    """Tell which metric a drop is written for.
+
+    Args:
+        text: A drop that :func:`parse_max_drop` takes.
+
+    Returns:
+        ``rate`` for ``1pp`` and ``1%``, ``mse`` for ``0.3mse``; empty for a bare number, which
+        is read in the unit of whatever metric there is, and for no text.
+    """
+    match = _DROP.fullmatch(text.strip())
+    unit = match[2] if match else None
+    return "rate" if unit in _PERCENTS else (unit or "")
 
 
 def parse_min_speedup(text: str) -> float:

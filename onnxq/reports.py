@@ -251,6 +251,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     Attributes:
         max_drop: Largest drop of the metric that is acceptable, as a fraction (0.01 is 1 pp).
         max_drop_given: Whether the user named it.
+        max_drop_metric: ``rate`` or ``mse`` where the user named its unit; else empty.
         min_speedup: Least ratio that counts as fast.
         min_speedup_given: Whether the user named it.
         max_size_bytes: Largest file; 0 sets no limit.
@@ -258,6 +259,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     max_drop: float = 0.01
     max_drop_given: bool = False
+    max_drop_metric: str = ""
     min_speedup: float = 1.02
     min_speedup_given: bool = False
     max_size_bytes: int = 0

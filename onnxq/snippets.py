@@ -14,6 +14,7 @@ _IMAGE_AXES = 4
 _GRAY_AXES = 3
 # ITU-R BT.601 luma in 16 bit fixed point, as Pillow's mode "L" and the preprocessing compute it.
 _LUMA = "(x.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32) + 32768) >> 16"
+_ROW_CHANGES = frozenset({"OQ128", "OQ129"})
 _LEVEL = "# Keep the default optimization level: below it a QDQ model is slower than float."
 
 
@@ -35,7 +36,12 @@ def serving_snippet(report: Report, alias: str) -> str:
     prepare = _prepare_lines(report)
     reads_files = any("Image." in line for line in prepare)
     lines = [*_import_lines(report, chosen, reads_files=reads_files), *_session_lines(chosen)]
-    lines += ["", "", *_predict_lines(report, prepare, reads_files=reads_files)]
+    lines += [
+        *_changed_rows(report),
+        "",
+        "",
+        *_predict_lines(report, prepare, reads_files=reads_files),
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -91,6 +97,12 @@ def _argument(spec: TensorSpec, prepare: list[str], *, reads_files: bool) -> tup
     if prepare:
         return "x", "bytes 0..255, channels last, red first: uint8 [N, height, width, channels]"
     return "x", _comment(str(spec))
+
+
+def _changed_rows(report: Report) -> list[str]:
+    """Say what else was done to the rows that were measured: casts and changes of layout."""
+    said = [f.message for f in report.findings if f.code in _ROW_CHANGES]
+    return [f"# The rows of the run were changed first: {_comment(one)}" for one in said]
 
 
 def _prepare_lines(report: Report) -> list[str]:

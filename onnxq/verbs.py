@@ -18,6 +18,7 @@ from onnxq.events import Tell, tell_nobody
 from onnxq.interruption import interruptible
 from onnxq.isolation import Workplace, default_limits, run_stage
 from onnxq.options import (
+    drop_metric,
     parse_map,
     parse_max_drop,
     parse_min_speedup,
@@ -187,6 +188,7 @@ def _limits(max_drop: str, min_speedup: str, max_size: str) -> Limits:
     return Limits(
         max_drop=parse_max_drop(max_drop) if max_drop else limits.max_drop,
         max_drop_given=bool(max_drop),
+        max_drop_metric=drop_metric(max_drop),
         min_speedup=parse_min_speedup(min_speedup) if min_speedup else limits.min_speedup,
         min_speedup_given=bool(min_speedup),
         max_size_bytes=parse_size_bytes(max_size) if max_size else 0,

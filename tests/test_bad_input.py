@@ -71,6 +71,8 @@ CASES = [
     Case("limit with unlabelled rows", "tiny.onnx --data bare.npz --max-drop 1pp", "OQ100",
          ("label",), 2),
     Case("bad limit", "tiny.onnx --data rows.npz --max-drop lots", "OQ100", ("lots",), 2),
+    Case("limit of another metric", "tiny.onnx --data rows.npz --max-drop 0.3mse", "OQ100",
+         ("mse", "top1"), 2),
     Case("calibration alone", "tiny.onnx --calib rows.npz", "OQ100", ("--data",), 2),
     Case("no threads", "tiny.onnx --threads 0", "OQ100", ("--threads",), 2),
     Case("negative seconds", "tiny.onnx --seconds -1", "OQ100", ("--seconds -1",), 2),

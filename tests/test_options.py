@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from onnxq.errors import UsageError
 from onnxq.options import (
+    drop_metric,
     parse_map,
     parse_max_drop,
     parse_min_speedup,
@@ -123,3 +124,11 @@ def test_an_input_is_mapped_once():
     assert parse_map(["x=a", "y=b", "x=a"]) == {"x": "a", "y": "b"}
     with pytest.raises(UsageError, match="twice"):
         parse_map(["x=a", "x=b"])
+
+
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [("1pp", "rate"), ("1 %", "rate"), ("0.3mse", "mse"), ("0.01", ""), ("", "")],
+)
+def test_a_drop_names_its_metric(text, metric):
+    assert drop_metric(text) == metric

@@ -34,6 +34,7 @@ from onnxq.reports import (
     Verdict,
 )
 from onnxq.verdict import decide
+from onnxq.verdict.words import interval_words
 
 REFERENCE_BYTES = 40_000_000
 NO_DROP = (0, 0, 2000)
@@ -449,3 +450,18 @@ def test_the_order_of_candidates_does_not_matter(candidates, limits, random):
     shuffled = list(candidates)
     random.shuffle(shuffled)
     assert verdict(*candidates, limits=limits).kind == verdict(*shuffled, limits=limits).kind
+
+
+@pytest.mark.parametrize(
+    ("high", "shown"), [(0.0091, "-0.91 to +0.91"), (0.0099, "-0.99 to +0.99"), (0.013, "-1.3 to")]
+)
+def test_an_end_inside_the_limit_is_not_rounded_onto_it(high, shown):
+    drop = Estimate(0.0, -high, high, 400, "tango-95")
+    accuracy = Accuracy(
+        metric="top1",
+        higher_is_better=True,
+        value=Estimate(0.9, 0.85, 0.95, 400, "wilson-95"),
+        drop=drop,
+        discordant_rows=0,
+    )
+    assert shown in interval_words(accuracy, drop.low, drop.high, Limits())

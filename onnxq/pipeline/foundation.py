@@ -31,6 +31,7 @@ from onnxq.stages import (
     PrepareRequest,
     PrepareResult,
 )
+from onnxq.verdict import RATES
 
 PREDICT_BATCH_ROWS = 32
 
@@ -210,9 +211,22 @@ def _judge_float(
         message = f"the float model's outputs are worthless on these rows: {judged.unusable}."
         hint = "Check the model, and the preprocessing of the rows: --preprocess."
         raise InferenceError(message, code="OQ401", hint=hint)
+    _check_unit(plan, judged)
     if judged.at_chance and not plan.allow_chance_accuracy:
         raise _chance_error(plan, judged)
     return outputs, judged
+
+
+def _check_unit(plan: RunPlan, judged: JudgeResult) -> None:
+    """Refuse a --max-drop whose unit is that of another metric."""
+    asked = plan.limits.max_drop_metric
+    if not asked or not isinstance(judged.quality, Judged):
+        return
+    metric = judged.quality.accuracy.metric
+    if asked != ("rate" if metric in RATES else metric):
+        message = f"--max-drop is given for a metric of kind {asked}, and these rows give {metric}."
+        hint = "Write a drop of a rate as 1pp, and one of the mse as 0.3mse."
+        raise UsageError(message, code="OQ100", hint=hint)
 
 
 def _chance_error(plan: RunPlan, judged: JudgeResult) -> DatasetError:

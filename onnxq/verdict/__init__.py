@@ -1,5 +1,6 @@
 """The verdict: what to do with a model, a pure function of what was measured."""
 
 from onnxq.verdict.deciding import decide
+from onnxq.verdict.words import RATES
 
-__all__ = ["decide"]
+__all__ = ["RATES", "decide"]

@@ -167,8 +167,11 @@ def _scale(accuracy: Accuracy, low: float, high: float, limits: Limits) -> tuple
     if accuracy.metric not in RATES:
         width = max(high - low, abs(high), abs(low))
         return 1.0, 1 - math.floor(math.log10(width)) if width > 0 else 1
-    digits = 1 if 100 * (high - low) >= _NARROW_PP else 2
     limit = 100 * limits.max_drop
+    wide = 100 * (high - low) >= _NARROW_PP
+    # Rounded outward, an end just inside the limit would seem to touch it.
+    clear = (100 * high <= limit) == (_rounded(100 * high, 1, ROUND_CEILING) < Decimal(limit))
+    digits = 1 if wide and clear else 2
     while digits < _MOST_DIGITS and not math.isclose(round(limit, digits), limit, abs_tol=1e-9):
         digits += 1
     return 100.0, digits
