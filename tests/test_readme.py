@@ -160,8 +160,7 @@ def check_svg(text: str) -> str:
 def test_the_picture_loads_nothing_and_shows_a_report():
     words = check_svg((ROOT / "scripts/picture/report.svg").read_text(encoding="utf-8"))
     assert "onnxq run" in words.replace("\xa0", " ")
-    assert "/tmp/" not in words  # noqa: S108 - what must not be in it
-    assert "/work/" not in words
+    assert not re.search(r"(^|\s)/\w+/", words), "it shows a path of the machine that drew it"
 
 
 def test_the_picture_is_made_by_its_script(tmp_path):
