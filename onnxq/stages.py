@@ -19,7 +19,7 @@ from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime, Quality, Size
 from onnxq.models import OnnxModel
 from onnxq.recipes import DynamicInt8, RangeMethod, StaticQdq
-from onnxq.reports import Environment, Parity, ParityNotChecked
+from onnxq.reports import Parity, ParityNotChecked
 from onnxq.sources import InputDeclaration, Source
 from onnxq.tensors import Signature
 
@@ -386,20 +386,6 @@ class InspectResult(Struct, frozen=True, kw_only=True):
     foreign_domains: tuple[str, ...] = ()
 
 
-class EnvironmentRequest(Struct, frozen=True, kw_only=True):
-    """Describe the machine and the packages."""
-
-
-class EnvironmentResult(Struct, frozen=True, kw_only=True):
-    """The machine and the packages.
-
-    Attributes:
-        environment: As it stands in a report.
-    """
-
-    environment: Environment
-
-
 class ProbeRequest(Struct, frozen=True, kw_only=True):
     """Ask a child for a behaviour, to see whether it is held.
 
@@ -490,12 +476,6 @@ PROFILE_OPERATORS = Stage(
     ProfileOperatorsResult,
 )
 INSPECT = Stage("inspect", "onnxq.inspecting:inspect_model", InspectRequest, InspectResult)
-ENVIRONMENT = Stage(
-    "environment",
-    "onnxq.profiling.environment:describe_environment",
-    EnvironmentRequest,
-    EnvironmentResult,
-)
 PROBE = Stage("probe", "onnxq.isolation.probing:probe", ProbeRequest, ProbeResult)
 STAGES: tuple[Stage[Any, Any], ...] = (
     CONVERT,
@@ -508,7 +488,6 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     JUDGE,
     PROFILE_OPERATORS,
     INSPECT,
-    ENVIRONMENT,
     PROBE,
 )
 

@@ -29,7 +29,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "packages", "sniffing",
     ),
     0: (
-        "errors", "codes", "estimates", "arrays", "distributions", "noninferiority",
+        "errors", "codes", "estimates", "wording", "arrays", "distributions", "noninferiority",
         "paired_proportions",
     ),
 }  # fmt: skip

@@ -108,8 +108,3 @@ def interval_text(low: float, high: float, digits: int) -> str:
     return (
         f"[{signed(-rounded_up(-low, digits), digits)}, {signed(rounded_up(high, digits), digits)}]"
     )
-
-
-def count_noun(count: int, noun: str) -> str:
-    """Write ``1 row`` or ``2 rows``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

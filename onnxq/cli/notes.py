@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from onnxq.cli.cells import count_noun, percent, rounded_up, signed, time_unit
+from onnxq.cli.cells import percent, rounded_up, signed, time_unit
 from onnxq.cli.metric_words import change_of, words_for
 from onnxq.cli.operator_rows import operator_rows
 from onnxq.findings import Finding
@@ -19,6 +19,7 @@ from onnxq.reports import (
     Unusable,
     Variant,
 )
+from onnxq.wording import count_noun
 
 _REASONS_SHOWN = 2
 _NOTABLE_SHARE = 0.05

@@ -2,12 +2,13 @@
 
 from rich.text import Text
 
-from onnxq.cli.cells import NOT_MEASURED, count_noun, size_text
+from onnxq.cli.cells import NOT_MEASURED, size_text
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.render_parts import draw, fit, table, words
 from onnxq.cli.screen import Screen
 from onnxq.stages import InspectResult, QuantizedTensor
 from onnxq.tensors import TensorSpec
+from onnxq.wording import count_noun
 
 _NAME = 28
 _SHOWN = 40

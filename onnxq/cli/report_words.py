@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from onnxq.cli.cells import count_noun, duration
+from onnxq.cli.cells import duration
 from onnxq.reports import (
     DataFacts,
     Environment,
@@ -13,6 +13,7 @@ from onnxq.reports import (
     Report,
     SourceFacts,
 )
+from onnxq.wording import count_noun
 
 _VERSIONS_SHOWN = ("onnxruntime", "onnx")
 

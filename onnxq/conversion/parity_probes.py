@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.errors import SourceError
+from onnxq.datasets.random_rows import draw_rows
 from onnxq.sources import InputDeclaration
-from onnxq.tensors import Signature, TensorSpec
+from onnxq.tensors import Signature
 
 _BATCHES = (1, 3, 4)
 _SCALE = 3.0
@@ -66,7 +66,9 @@ def make_probes(
         base = (
             _chosen(signature, rows, batch, generator)
             if rows
-            else {spec.name: _random(spec, declared, batch, generator) for spec in signature.inputs}
+            else {
+                spec.name: draw_rows(spec, declared, batch, generator) for spec in signature.inputs
+            }
         )
         yield from _variations(base, batch, is_random=not rows, generator=generator)
 
@@ -102,36 +104,6 @@ def _chosen(
     count = min(len(rows[spec.name]) for spec in signature.inputs)
     order = np.resize(generator.permutation(count), batch)
     return {spec.name: np.ascontiguousarray(rows[spec.name][order]) for spec in signature.inputs}
-
-
-def _random(
-    spec: TensorSpec,
-    declared: tuple[InputDeclaration, ...],
-    batch: int,
-    generator: np.random.Generator,
-) -> Array:
-    known = next((one for one in declared if one.name == spec.name), None)
-    shape = known.shape if known and len(known.shape) == len(spec.shape) else spec.shape
-    sizes = [spec.shape[0] if isinstance(spec.shape[0], int) else batch] if spec.shape else []
-    sizes += [dim for dim in shape[1:] if isinstance(dim, int)]
-    if len(sizes) != len(spec.shape):
-        raise _unknown(spec, "its sizes are not known")
-    if spec.dtype in {"float16", "float32", "float64"}:
-        return generator.standard_normal(sizes).astype(spec.dtype)
-    if spec.dtype == "bool":
-        return generator.integers(0, 2, sizes).astype(np.bool_)
-    if known is None or not known.has_values:
-        raise _unknown(spec, "its values are not known")
-    return generator.integers(known.low, known.high, sizes, endpoint=True).astype(spec.dtype)
-
-
-def _unknown(spec: TensorSpec, what: str) -> SourceError:
-    axes = "x".join(str(dim) if isinstance(dim, int) else "SIZE" for dim in spec.shape[1:])
-    shape = f"Nx{axes}" if axes else "N"
-    values = "" if spec.dtype.startswith(("float", "bfloat")) else f":{spec.dtype}:0..999"
-    message = f"Input {spec} cannot be checked without rows: {what}."
-    hint = f"Give rows (--data FILE), or declare it:  --input {spec.name}:{shape}{values}"
-    return SourceError(message, code="OQ112", hint=hint)
 
 
 def _is_float(array: Array) -> bool:

@@ -6,7 +6,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from onnxq.errors import QuantizationError, SourceError
 from onnxq.graph.edits import element_types, initializers_of, uses_of
-from onnxq.graph.nodes import default_opset, walk_nodes
+from onnxq.graph.nodes import default_opset
 
 LOWEST_OPSET = 13
 """Below it, per-channel DequantizeLinear has no axis and dynamic int8 is garbage at times."""
@@ -87,8 +87,3 @@ def _check_finite(proto: ModelProto) -> None:
 
 def _multiplies(node: NodeProto) -> bool:
     return node.op_type in MULTIPLIERS
-
-
-def multiplying_nodes(proto: ModelProto) -> list[NodeProto]:
-    """Return the nodes that multiply and add, subgraphs included."""
-    return [node for node in walk_nodes(proto.graph) if node.op_type in MULTIPLIERS]

@@ -175,9 +175,9 @@ def _quantize_and_judge(
         alias,
         site.foundation.batch_rows if isinstance(recipe, DynamicInt8) else PREDICT_BATCH_ROWS,
     )
-    worthless = judged.unusable or (
-        "it scores no better than guessing" if judged.at_chance and not _guesses(site) else ""
-    )
+    worthless = judged.unusable
+    if judged.at_chance and not site.plan.allow_chance_accuracy:
+        worthless = worthless or "it scores no better than guessing"
     if worthless:
         return Unusable(alias=alias, recipe=recipe_name(recipe), reason=worthless)
     return Candidate(
@@ -192,11 +192,6 @@ def _quantize_and_judge(
         findings=(*quantized.findings, *judged.findings),
         seconds=0.0,
     )
-
-
-def _guesses(site: Site) -> bool:
-    """Whether the float model only guesses too, which the user then allowed."""
-    return site.plan.allow_chance_accuracy
 
 
 def _failed(alias: str, recipe: str, error: OnnxqError) -> Failed:

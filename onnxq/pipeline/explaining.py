@@ -5,6 +5,7 @@ from onnxq.measurements import OperatorTime, SpeedRatio
 from onnxq.pipeline.timings import Timings
 from onnxq.reports import Environment, Verdict
 from onnxq.targets import detect_target
+from onnxq.wording import count_noun
 
 _MOST_PROFILED_RATIO = 1.5
 _WHY = {
@@ -31,13 +32,13 @@ def explain_speed(alias: str, timings: Timings) -> tuple[Finding, ...]:
         return ()
     worst = min(slower, key=lambda ratio: ratio.ratio.value)
     operators = _blamable(alias, timings)
+    where = count_noun(worst.threads, "thread")
     return (
         Finding(
             code="OQ201",
             subject=alias,
             message=(
-                f"{worst.ratio.value:.2f}x the speed of fp32 at {_threads(worst.threads)}"
-                f"{_because(operators)}."
+                f"{worst.ratio.value:.2f}x the speed of fp32 at {where}{_because(operators)}."
             ),
             evidence={
                 "speed_ratio": worst.ratio.value,
@@ -84,14 +85,10 @@ def _is_slower(ratio: SpeedRatio) -> bool:
     return ratio.ratio.high < 1 and not ratio.is_tie
 
 
-def _threads(count: int) -> str:
-    return f"{count} {'thread' if count == 1 else 'threads'}"
-
-
 def _because(operators: tuple[OperatorTime, ...]) -> str:
     if not operators:
         return ""
     first = operators[0]
-    nodes = f"{first.count} {first.operator} {'node' if first.count == 1 else 'nodes'}"
+    nodes = count_noun(first.count, f"{first.operator} node")
     spent = f" because {first.share:.0%} of its time is in {nodes}"
     return f"{spent}: {_WHY[first.operator]}" if first.operator in _WHY else spent

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import psutil
 
-from onnxq.events import Tell
 from onnxq.packages import list_packages
 from onnxq.reports import Environment
-from onnxq.stages import EnvironmentRequest, EnvironmentResult
 
 _CPUINFO = Path("/proc/cpuinfo")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -21,15 +19,6 @@ _ISA = (
 )  # fmt: skip
 _APPLE_ISA = ("asimd", "asimddp")
 """What every Apple CPU of the ARM kind has; macOS has no ``/proc/cpuinfo`` to tell it."""
-
-
-def describe_environment(
-    request: EnvironmentRequest,  # noqa: ARG001 - the signature of a stage
-    folder: Path,  # noqa: ARG001
-    tell: Tell,  # noqa: ARG001
-) -> EnvironmentResult:
-    """Describe the machine and the packages, as a stage."""
-    return EnvironmentResult(environment=read_environment())
 
 
 def read_environment() -> Environment:

@@ -3,8 +3,8 @@
 import math
 
 from onnxq.findings import Finding
-from onnxq.measurements import SpeedRatio
 from onnxq.profiling.latency_study import HALF_WIDTH, LatencyMeasurements, half_width
+from onnxq.wording import count_noun
 
 BUSY_RATIO = 1.1
 """Wall over CPU time at one thread: above it the machine was busy with something else."""
@@ -70,8 +70,8 @@ def _wide(measurements: LatencyMeasurements, budget_s: float) -> tuple[Finding, 
         return ()
     half, name, ratio = max(wide, key=lambda found: found[0])
     message = (
-        f"after {budget_s:g} s the speed of {name} at {_threads(ratio)} is known to "
-        f"±{math.expm1(half):.0%} only: {ratio.ratio.low:.2f}x to {ratio.ratio.high:.2f}x."
+        f"after {budget_s:g} s the speed of {name} at {count_noun(ratio.threads, 'thread')} is "
+        f"known to ±{math.expm1(half):.0%} only: {ratio.ratio.low:.2f}x to {ratio.ratio.high:.2f}x."
     )
     return (
         Finding(
@@ -127,10 +127,6 @@ def _duration(time_ns: float) -> str:
         if time_ns < _ROUNDS_TO_1000 * unit_ns:
             return f"{time_ns / unit_ns:.3g} {unit}"
     return f"{time_ns / _NS_PER_S:.3g} s"
-
-
-def _threads(ratio: SpeedRatio) -> str:
-    return "1 thread" if ratio.threads == 1 else f"{ratio.threads} threads"
 
 
 def _next_budget(budget_s: float) -> int:

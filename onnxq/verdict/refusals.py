@@ -12,8 +12,8 @@ from onnxq.verdict.words import (
     limit_words,
     pace_words,
     speed_detail,
-    thread_words,
 )
+from onnxq.wording import count_noun
 
 
 def answer_not_timed(limits: Limits) -> Verdict:
@@ -131,6 +131,6 @@ def _was_not_measured(others: Sequence[Variant]) -> tuple[str, str]:
 
 def _paces(candidate: Measured, field: Field) -> str:
     return ", ".join(
-        f"{pace_words(speed, field.threshold)} at {thread_words(speed.threads)}"
+        f"{pace_words(speed, field.threshold)} at {count_noun(speed.threads, 'thread')}"
         for speed in candidate.speed
     )

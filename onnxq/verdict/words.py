@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from onnxq.measurements import Accuracy, Agreement, NoClasses, SpeedRatio
 from onnxq.reports import Limits, Measured
+from onnxq.wording import count_noun
 
 RATES = frozenset({"top1"})
 """Metrics that are shares of rows, and are told in percentage points."""
@@ -17,11 +18,6 @@ _FINE_RATIO = 1.2
 _SAME_SIZE = 1.05
 _NARROW_PP = 0.2
 _MOST_DIGITS = 3
-
-
-def thread_words(threads: int) -> str:
-    """Return ``1 thread`` or ``2 threads``."""
-    return f"{threads} thread{'' if threads == 1 else 's'}"
 
 
 def ratio_words(ratio: float) -> str:
@@ -55,12 +51,12 @@ def speed_detail(candidate: Measured) -> str:
     """Return what was timed, at each thread count, as one sentence."""
     first, *more = candidate.speed
     batch_rows = next(iter({latency.batch_rows for latency in candidate.latencies}), 1)
-    setting = f"({thread_words(first.threads)}, batch {batch_rows})"
+    setting = f"({count_noun(first.threads, 'thread')}, batch {batch_rows})"
     words = [f"{_less(first)} per inference {setting}"]
     for speed in more:
         clock, value = "CPU" if speed.clock == "cpu" else "wall", speed.ratio.value
         ratio = f"{ratio_words(value)} in {clock} time" if value >= 1 else _less(speed)
-        words.append(f"{ratio} at {thread_words(speed.threads)}")
+        words.append(f"{ratio} at {count_noun(speed.threads, 'thread')}")
     return f"{'; '.join(words)}."
 
 

@@ -7,10 +7,8 @@ import sys
 
 import pytest
 
-from onnxq.events import tell_nobody
 from onnxq.profiling import environment
 from onnxq.profiling.environment import (
-    describe_environment,
     parse_cpu_name,
     parse_isa,
     parse_quota,
@@ -18,7 +16,6 @@ from onnxq.profiling.environment import (
     read_quota_cores,
     usable_cores,
 )
-from onnxq.stages import EnvironmentRequest
 
 X86 = """processor\t: 0
 model name\t: AMD EPYC 9B14
@@ -86,8 +83,8 @@ def test_apple_has_no_cpuinfo(monkeypatch, tmp_path):
     assert (found.cpu, found.isa, found.system) == ("arm", ("asimd", "asimddp"), "Darwin arm64")
 
 
-def test_this_machine(tmp_path):
-    found = describe_environment(EnvironmentRequest(), tmp_path, tell_nobody).environment
+def test_this_machine():
+    found = read_environment()
     assert found.cpu
     assert 1 <= found.cores <= (os.cpu_count() or 1)
     assert found.load >= 0
