@@ -10,11 +10,11 @@ from pathlib import Path
 from onnxq.errors import SourceError, UsageError
 from onnxq.sniffing import FileKind, count_tensors, find_pickled_class, sniff_file
 from onnxq.sources import (
+    Factory,
     KerasFile,
     OnnxFile,
     OwnWeights,
     Source,
-    TorchFactory,
     WeightsFile,
     parse_input,
 )
@@ -85,11 +85,11 @@ def parse_source(model: str, *, weights: str = "") -> Source:
     return _parse_file(path, _sniff(path))
 
 
-def _parse_factory(module: str, function: str, weights: str) -> TorchFactory:
+def _parse_factory(module: str, function: str, weights: str) -> Factory:
     if module.endswith(".py") and not Path(module).is_file():
         raise _missing(module)
     if not weights:
-        return TorchFactory(module, function, OwnWeights())
+        return Factory(module, function, OwnWeights())
     path = Path(weights)
     if not path.is_file():
         raise _missing(weights)
@@ -103,7 +103,7 @@ def _parse_factory(module: str, function: str, weights: str) -> TorchFactory:
         message = f"{path.name} holds no PyTorch weights: found {_a(kind)}, expected a state dict."
         hint = "Save the weights alone:  torch.save(module.state_dict(), 'weights.pt')"
         raise SourceError(message, code="OQ104", hint=hint)
-    return TorchFactory(module, function, WeightsFile(weights))
+    return Factory(module, function, WeightsFile(weights))
 
 
 def _parse_file(path: Path, kind: FileKind) -> Source:

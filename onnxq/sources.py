@@ -30,12 +30,20 @@ class KerasFile(Struct, frozen=True, tag="keras"):
     path: str
 
 
-class OwnWeights(Struct, frozen=True, tag="own"):
-    """The module keeps the weights that its factory gave it."""
+class SavedModelFolder(Struct, frozen=True, tag="saved-model"):
+    """A TensorFlow SavedModel.
+
+    Attributes:
+        path: The folder that holds ``saved_model.pb``.
+        signature: Which of its signatures is converted.
+    """
+
+    path: str
+    signature: str = "serving_default"
 
 
-class WeightsFile(Struct, frozen=True, tag="file"):
-    """A state dict on disk, loaded with ``weights_only=True``.
+class TfliteFile(Struct, frozen=True, tag="tflite"):
+    """A ``.tflite`` file, float or quantized.
 
     Attributes:
         path: Where it is.
@@ -44,8 +52,67 @@ class WeightsFile(Struct, frozen=True, tag="file"):
     path: str
 
 
-class TorchFactory(Struct, frozen=True, tag="torch"):
-    """A function without required arguments that returns an ``nn.Module``.
+class TorchExportFile(Struct, frozen=True, tag="torch-export"):
+    """A ``.pt2`` file of ``torch.export.save``; loading it can run code.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: str
+
+
+class TorchScriptFile(Struct, frozen=True, tag="torchscript"):
+    """A TorchScript file of ``torch.jit.save``; loading it can run TorchScript code.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: str
+
+
+class LiveExport(Struct, frozen=True, tag="live"):
+    """A live module or Keras model, exported already in the process that holds it.
+
+    Attributes:
+        path: The ONNX file that was written.
+        name: What messages call it: the name of its class.
+        framework: ``keras`` or ``torch``.
+        exporter: What wrote the file, with its version.
+        proof: Path of the probes and the source's own outputs, for the comparison in a child;
+            empty where there is none.
+        traced_rows: Rows of the batch that the source was traced at; 0 for none.
+    """
+
+    path: str
+    name: str
+    framework: str
+    exporter: str
+    proof: str = ""
+    traced_rows: int = 0
+
+
+class OwnWeights(Struct, frozen=True, tag="own"):
+    """The module keeps the weights that its factory gave it."""
+
+
+class WeightsFile(Struct, frozen=True, tag="file"):
+    """Weights on disk: a state dict, a safetensors file, or the weights of a Keras model.
+
+    A state dict is loaded with ``weights_only=True``; Keras weights are ``.weights.h5`` or ``.h5``.
+
+    Attributes:
+        path: Where it is.
+    """
+
+    path: str
+
+
+class Factory(Struct, frozen=True, tag="factory"):
+    """A function without required arguments that returns an ``nn.Module`` or a Keras model.
+
+    Which of the two is only known once it was called, in the child.
 
     Attributes:
         module: ``pkg.mod``, or the path of a ``.py`` file.
@@ -58,7 +125,16 @@ class TorchFactory(Struct, frozen=True, tag="torch"):
     weights: OwnWeights | WeightsFile = OwnWeights()
 
 
-Source: TypeAlias = OnnxFile | KerasFile | TorchFactory
+Source: TypeAlias = (
+    OnnxFile
+    | KerasFile
+    | SavedModelFolder
+    | TfliteFile
+    | TorchExportFile
+    | TorchScriptFile
+    | Factory
+    | LiveExport
+)
 
 
 class InputDeclaration(Struct, frozen=True):
@@ -87,10 +163,12 @@ class InputDeclaration(Struct, frozen=True):
 def source_path(source: Source) -> str:
     """Return what the user typed for the source, for messages."""
     match source:
-        case OnnxFile(path=path) | KerasFile(path=path):
-            return path
-        case TorchFactory(module=module, function=function):
+        case Factory(module=module, function=function):
             return f"{module}:{function}"
+        case LiveExport(name=name):
+            return name
+        case _:
+            return source.path
 
 
 _DIM = r"(?:[1-9][0-9]*|[A-Za-wyz_][A-Za-wyz0-9_]*)"

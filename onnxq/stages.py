@@ -43,6 +43,7 @@ class ConvertRequest(Struct, frozen=True, kw_only=True):
         check: Whether to compare with the source.
         seed: Of random probes.
         trusted_folders: Folders that user code may be imported from.
+        trust: Whether code from the model file may run (``--trust``).
     """
 
     source: Source
@@ -51,6 +52,7 @@ class ConvertRequest(Struct, frozen=True, kw_only=True):
     check: bool
     seed: int
     trusted_folders: tuple[str, ...]
+    trust: bool = False
 
 
 class ConvertResult(Struct, frozen=True, kw_only=True):
@@ -58,10 +60,12 @@ class ConvertResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: In the stage's folder.
-        framework: ``keras``, ``torch`` or ``onnx``.
+        framework: ``keras``, ``tensorflow``, ``tflite``, ``torch`` or ``onnx``.
         exporter: What wrote the file, with its version.
         parity: What was compared.
         findings: What was noticed.
+        quantized_already: How the source is quantized already, for a person; empty where it is
+            float. Such a model is profiled, and never quantized again.
     """
 
     model: OnnxModel
@@ -69,6 +73,7 @@ class ConvertResult(Struct, frozen=True, kw_only=True):
     exporter: str
     parity: Parity | ParityNotChecked
     findings: tuple[Finding, ...]
+    quantized_already: str = ""
 
 
 class LoadRowsRequest(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ import pytest
 
 from onnxq.errors import OnnxqError, SourceError, UsageError
 from onnxq.source_parsing import parse_source
-from onnxq.sources import KerasFile, OnnxFile, OwnWeights, TorchFactory, WeightsFile
+from onnxq.sources import Factory, KerasFile, OnnxFile, OwnWeights, WeightsFile
 
 ONNX = b"\x08\x08\x12\x07pytorch"
 
@@ -46,10 +46,10 @@ def write_zip(path, *names):
         ("model.onnx", "", OnnxFile("model.onnx")),
         ("./model.onnx", "", OnnxFile("model.onnx")),
         ("m.keras", "", KerasFile("m.keras")),
-        ("pkg.mod:fn", "", TorchFactory("pkg.mod", "fn", OwnWeights())),
-        ("net:fn", "", TorchFactory("net", "fn", OwnWeights())),
-        ("net.py:build", "", TorchFactory("net.py", "build", OwnWeights())),
-        ("net.py:build", "w.pt", TorchFactory("net.py", "build", WeightsFile("w.pt"))),
+        ("pkg.mod:fn", "", Factory("pkg.mod", "fn", OwnWeights())),
+        ("net:fn", "", Factory("net", "fn", OwnWeights())),
+        ("net.py:build", "", Factory("net.py", "build", OwnWeights())),
+        ("net.py:build", "w.pt", Factory("net.py", "build", WeightsFile("w.pt"))),
     ],
 )
 def test_sources(model, weights, expected, folder):

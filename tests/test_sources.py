@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from onnxq.errors import UsageError
 from onnxq.sources import (
+    Factory,
     InputDeclaration,
     KerasFile,
-    TorchFactory,
     parse_input,
     render_input,
     source_path,
@@ -88,4 +88,4 @@ def test_values_are_declared_or_not():
 
 def test_a_source_is_named_as_it_was_typed():
     assert source_path(KerasFile("a/b.keras")) == "a/b.keras"
-    assert source_path(TorchFactory("a/b.py", "build")) == "a/b.py:build"
+    assert source_path(Factory("a/b.py", "build")) == "a/b.py:build"

@@ -15,7 +15,7 @@ from torch import jit, nn
 from onnxq.conversion.from_torch_weights import load_weights
 from onnxq.errors import MissingDependencyError, OnnxqError, SourceError
 from onnxq.findings import Finding
-from onnxq.sources import TorchFactory, WeightsFile, source_path
+from onnxq.sources import Factory, WeightsFile, source_path
 
 _WRAP = "Write a function of your own that calls it, and name that:  onnxq run FILE.py:build"
 
@@ -39,7 +39,7 @@ def importable_from(folders: tuple[str, ...]) -> Iterator[None]:
 
 
 def load_module(
-    factory: TorchFactory, trusted_folders: tuple[str, ...]
+    factory: Factory, trusted_folders: tuple[str, ...]
 ) -> tuple[nn.Module, tuple[Finding, ...]]:
     """Call a factory and give its module the weights that were named.
 
@@ -68,7 +68,7 @@ def load_module(
     return module, load_weights(module, Path(factory.weights.path))
 
 
-def _import(factory: TorchFactory, folders: tuple[str, ...]) -> ModuleType:
+def _import(factory: Factory, folders: tuple[str, ...]) -> ModuleType:
     given = source_path(factory)
     try:
         if factory.module.endswith(".py"):
@@ -113,7 +113,7 @@ def _import_file(file: Path) -> ModuleType:
     return module
 
 
-def _no_module(factory: TorchFactory, missing: str, folders: tuple[str, ...]) -> SourceError:
+def _no_module(factory: Factory, missing: str, folders: tuple[str, ...]) -> SourceError:
     names = [path.stem for folder in folders for path in Path(folder).glob("*.py")]
     names += [path.parent.name for folder in folders for path in Path(folder).glob("*/__init__.py")]
     near = difflib.get_close_matches(missing, names, n=1)
@@ -123,7 +123,7 @@ def _no_module(factory: TorchFactory, missing: str, folders: tuple[str, ...]) ->
     return SourceError(message, code="OQ105", hint=f"{hint}Looked in {tried}.")
 
 
-def _named(module: ModuleType, factory: TorchFactory) -> Callable[..., object]:
+def _named(module: ModuleType, factory: Factory) -> Callable[..., object]:
     given = source_path(factory)
     public = [
         name for name, value in vars(module).items() if callable(value) and not name.startswith("_")

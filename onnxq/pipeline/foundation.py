@@ -13,7 +13,7 @@ from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.private_copies import absolute_request, copy_source, trusted_folders
 from onnxq.recipes import StaticQdq
-from onnxq.sources import OwnWeights, TorchFactory, source_path
+from onnxq.sources import Factory, OwnWeights, source_path
 from onnxq.stages import (
     CONVERT,
     JUDGE,
@@ -239,7 +239,7 @@ def _chance_error(plan: RunPlan, judged: JudgeResult) -> DatasetError:
         "or preprocessing are not what it was trained with."
     )
     source = plan.source
-    untrained = isinstance(source, TorchFactory) and isinstance(source.weights, OwnWeights)
+    untrained = isinstance(source, Factory) and isinstance(source.weights, OwnWeights)
     first = "Give the trained weights: --weights FILE. " if untrained else ""
     hint = (
         f"{first}Check the labels and the order of the classes, and how rows were prepared in "

@@ -12,7 +12,16 @@ from pathlib import Path
 import msgspec
 
 from onnxq.datasets.values import DataRequest
-from onnxq.sources import KerasFile, OnnxFile, OwnWeights, Source, TorchFactory, WeightsFile
+from onnxq.sources import (
+    Factory,
+    KerasFile,
+    LiveExport,
+    OnnxFile,
+    OwnWeights,
+    SavedModelFolder,
+    Source,
+    WeightsFile,
+)
 from onnxq.stages import NoDataRequest
 
 _LONGEST_STEM = 100
@@ -35,14 +44,20 @@ def copy_source(source: Source, folder: Path) -> Source:
             return OnnxFile(_copy_onnx(Path(path), folder))
         case KerasFile(path=path):
             return KerasFile(_copy(Path(path), folder))
-        case TorchFactory(module=module, function=function, weights=weights):
+        case Factory(module=module, function=function, weights=weights):
             kept = (
                 OwnWeights()
                 if isinstance(weights, OwnWeights)
                 else WeightsFile(_copy(Path(weights.path), folder))
             )
             path = str(Path(module).absolute()) if module.endswith(".py") else module
-            return TorchFactory(path, function, kept)
+            return Factory(path, function, kept)
+        case SavedModelFolder(path=path):
+            target = folder / _plain_name(Path(path))
+            shutil.copytree(path, target)
+            return msgspec.structs.replace(source, path=str(target))
+        case _:
+            return msgspec.structs.replace(source, path=_copy(Path(source.path), folder))
 
 
 def absolute_request(data: DataRequest | NoDataRequest) -> DataRequest | NoDataRequest:
@@ -60,7 +75,7 @@ def absolute_request(data: DataRequest | NoDataRequest) -> DataRequest | NoDataR
 
 def trusted_folders(source: Source) -> tuple[str, ...]:
     """Return the folders that the user's own code may be imported from."""
-    if not isinstance(source, TorchFactory):
+    if not isinstance(source, Factory):
         return ()
     folders = [Path.cwd()]
     if source.module.endswith(".py"):
@@ -73,9 +88,13 @@ def given_files(source: Source) -> tuple[Path, ...]:
     match source:
         case OnnxFile(path=path) | KerasFile(path=path):
             return (Path(path),)
-        case TorchFactory(module=module, weights=weights):
+        case Factory(module=module, weights=weights):
             files = [Path(module)] if module.endswith(".py") else []
             return (*files, *([Path(weights.path)] if isinstance(weights, WeightsFile) else []))
+        case LiveExport():
+            return ()
+        case _:
+            return (Path(source.path),)
 
 
 def _copy(path: Path, folder: Path) -> str:

@@ -32,7 +32,7 @@ from onnxq.reports import (
     SourceFacts,
     Variant,
 )
-from onnxq.sources import Source, TorchFactory, source_path
+from onnxq.sources import Factory, Source, source_path
 from onnxq.stages import NoDataRequest
 from onnxq.verdict import decide
 
@@ -87,7 +87,7 @@ def make_report(
 
 def source_stem(source: Source) -> str:
     """Return the stem of the artefacts' names: of the file, or the factory's last word."""
-    if isinstance(source, TorchFactory):
+    if isinstance(source, Factory):
         return source.function
     return Path(source_path(source)).stem
 

@@ -12,7 +12,7 @@ from onnxq.errors import MissingDependencyError, OnnxqError, ParityError, Source
 from onnxq.events import Progressed, tell_nobody
 from onnxq.reports import Parity, ParityNotChecked
 from onnxq.runtime import open_predict
-from onnxq.sources import KerasFile, OnnxFile, TorchFactory, WeightsFile, parse_input
+from onnxq.sources import Factory, KerasFile, OnnxFile, WeightsFile, parse_input
 from onnxq.stages import ConvertRequest, NoDataRequest
 
 NETS = """
@@ -165,7 +165,7 @@ def test_a_declaration_that_contradicts_the_model_is_said(declared, words, tmp_p
 def test_a_torch_factory_takes_its_inputs_from_the_rows(nets, work):
     rows = np.random.default_rng(0).integers(0, 255, (6, 8, 8, 3), dtype=np.uint8)
     np.savez(nets / "rows.npz", pictures=rows, y=np.arange(6) % 2)
-    source = TorchFactory("nets.py", "Net")
+    source = Factory("nets.py", "Net")
     result = convert(asked(source, nets / "rows.npz", folders=[nets]), work, tell_nobody)
     assert str(result.model.signature.inputs[0]) == "image float32 [N, 3, 8, 8]"
     assert isinstance(result.parity, Parity)
@@ -181,7 +181,7 @@ def test_several_inputs_are_matched_by_name(nets, work):
     generator = np.random.default_rng(0)
     mask = np.ones((6, 5), np.float32)
     np.savez(nets / "rows.npz", mask=mask, tokens=generator.integers(0, 10, (6, 5)))
-    source = TorchFactory("nets.py", "Tokens")
+    source = Factory("nets.py", "Tokens")
     result = convert(asked(source, nets / "rows.npz", folders=[nets]), work, tell_nobody)
     assert [str(spec) for spec in result.model.signature.inputs] == [
         "tokens int64 [N, 5]",
@@ -192,7 +192,7 @@ def test_several_inputs_are_matched_by_name(nets, work):
 @pytest.mark.torch
 def test_rows_under_other_names_are_asked_for(nets, work):
     np.savez(nets / "rows.npz", a=np.ones((6, 5)), b=np.ones((6, 5)))
-    source = TorchFactory("nets.py", "Tokens")
+    source = Factory("nets.py", "Tokens")
     with pytest.raises(OnnxqError) as caught:
         convert(asked(source, nets / "rows.npz", folders=[nets]), work, tell_nobody)
     assert caught.value.code == "OQ112"
@@ -203,7 +203,7 @@ def test_rows_under_other_names_are_asked_for(nets, work):
 @pytest.mark.torch
 def test_without_rows_or_declaration_the_inputs_are_not_known(nets, work):
     with pytest.raises(SourceError) as caught:
-        convert(asked(TorchFactory("nets.py", "Net"), folders=[nets]), work, tell_nobody)
+        convert(asked(Factory("nets.py", "Net"), folders=[nets]), work, tell_nobody)
     assert caught.value.code == "OQ112"
     assert "--input image:Nx3x224x224" in caught.value.hint
 
@@ -211,14 +211,14 @@ def test_without_rows_or_declaration_the_inputs_are_not_known(nets, work):
 @pytest.mark.torch
 def test_a_batch_that_takes_another_branch_is_found(nets, work):
     """torch.export assumes that a free batch is at least 2, and says nothing."""
-    source = TorchFactory("nets.py", "SpecialAtOne")
+    source = Factory("nets.py", "SpecialAtOne")
     with pytest.raises(ParityError, match="batch 1"):
         convert(asked(source, declared=["x:Nx4"], folders=[nets]), work, tell_nobody)
 
 
 @pytest.mark.torch
 def test_no_check_is_said(nets, work):
-    source = TorchFactory("nets.py", "SpecialAtOne")
+    source = Factory("nets.py", "SpecialAtOne")
     request = asked(source, declared=["x:Nx4"], folders=[nets], check=False)
     result = convert(request, work, tell_nobody)
     assert result.parity == ParityNotChecked(reason="switched off with --no-check")
@@ -230,7 +230,7 @@ def test_the_same_source_gives_the_same_file(nets, tmp_path):
     digests = set()
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        request = asked(TorchFactory("nets.py", "Net"), declared=["image:Nx3x8x8"], folders=[nets])
+        request = asked(Factory("nets.py", "Net"), declared=["image:Nx3x8x8"], folders=[nets])
         digests.add(convert(request, tmp_path / name, tell_nobody).model.sha256)
     assert len(digests) == 1
 
@@ -248,7 +248,7 @@ def test_our_digits_model_reads_digits(pytestconfig, work):
     weights = folder / "weights.pt"
     assert weights.stat().st_size < 1_000_000
     request = ConvertRequest(
-        source=TorchFactory(str(folder / "net.py"), "build", WeightsFile(str(weights))),
+        source=Factory(str(folder / "net.py"), "build", WeightsFile(str(weights))),
         declared=(parse_input("image:Nx1x28x28"),),
         data=NoDataRequest(),
         check=True,
@@ -271,7 +271,7 @@ def as_if_missing(monkeypatch, package, *doors):
 @pytest.mark.parametrize(
     ("source", "package", "extra"),
     [
-        (TorchFactory("nets.py", "Net"), "torch", "onnxq[torch]"),
+        (Factory("nets.py", "Net"), "torch", "onnxq[torch]"),
         (KerasFile("m.keras"), "tensorflow", "onnxq[keras]"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from onnxq.errors import ConversionError, SourceError
 from onnxq.graph.model_files import load_proto, read_model
 from onnxq.runtime import open_predict
-from onnxq.sources import InputDeclaration, TorchFactory, WeightsFile, parse_input
+from onnxq.sources import Factory, InputDeclaration, WeightsFile, parse_input
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
@@ -254,7 +254,7 @@ def test_input_names_are_what_forward_needs():
 def test_third_party_weights_convert(function, weights, side, shared, request, tmp_path):
     nets_file = request.config.rootpath / "scripts" / "acceptance" / "nets.py"
     weights_file = WeightsFile(str(shared / "models" / weights))
-    module, _ = load_module(TorchFactory(str(nets_file), function, weights_file), ())
+    module, _ = load_module(Factory(str(nets_file), function, weights_file), ())
     declared = InputDeclaration("image", ("N", 3, side, side))
     export = convert_module(module, (declared,), tmp_path / "out.onnx")
     model = read_model(tmp_path / "out.onnx")

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from onnxq.errors import MissingDependencyError, SourceError
-from onnxq.sources import TorchFactory, WeightsFile
+from onnxq.sources import Factory, WeightsFile
 
 torch = pytest.importorskip("torch")
 
@@ -67,9 +67,9 @@ def nets(tmp_path):
 
 
 def load(folder, module, function, weights=None):
-    factory = TorchFactory(module, function)
+    factory = Factory(module, function)
     if weights is not None:
-        factory = TorchFactory(module, function, WeightsFile(str(weights)))
+        factory = Factory(module, function, WeightsFile(str(weights)))
     folders = (str(folder),)
     with importable_from(folders), pytest.MonkeyPatch.context() as patch:
         for name in ("nets_of_test", "neighbour"):

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from onnxq.pipeline.private_copies import copy_source, given_files, trusted_folders
-from onnxq.sources import KerasFile, OnnxFile, OwnWeights, TorchFactory, WeightsFile
+from onnxq.sources import Factory, KerasFile, OnnxFile, OwnWeights, WeightsFile
 
 
 def test_onnx_is_copied_with_its_side_files(tmp_path):
@@ -26,9 +26,9 @@ def test_keras_keeps_its_suffix(tmp_path):
 def test_factory_stays_and_its_weights_are_copied(tmp_path):
     (tmp_path / "w.pth").write_text("weights")
     (tmp_path / "work").mkdir()
-    source = TorchFactory("nets.py", "build", WeightsFile(str(tmp_path / "w.pth")))
+    source = Factory("nets.py", "build", WeightsFile(str(tmp_path / "w.pth")))
     copy = copy_source(source, tmp_path / "work")
-    assert copy == TorchFactory(
+    assert copy == Factory(
         str(Path("nets.py").absolute()),
         "build",
         WeightsFile(str(tmp_path / "work" / "w.pth")),
@@ -38,12 +38,12 @@ def test_factory_stays_and_its_weights_are_copied(tmp_path):
 def test_only_factories_are_trusted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert trusted_folders(OnnxFile("a/b.onnx")) == ()
-    factory = TorchFactory("nets/net.py", "build", OwnWeights())
+    factory = Factory("nets/net.py", "build", OwnWeights())
     assert trusted_folders(factory) == (str(tmp_path / "nets"), str(tmp_path))
-    assert trusted_folders(TorchFactory("pkg.mod", "build", OwnWeights())) == (str(tmp_path),)
+    assert trusted_folders(Factory("pkg.mod", "build", OwnWeights())) == (str(tmp_path),)
 
 
 def test_given_files_are_those_that_were_named():
-    source = TorchFactory("nets.py", "build", WeightsFile("w.pth"))
+    source = Factory("nets.py", "build", WeightsFile("w.pth"))
     assert given_files(source) == (Path("nets.py"), Path("w.pth"))
-    assert given_files(TorchFactory("pkg.mod", "build", OwnWeights())) == ()
+    assert given_files(Factory("pkg.mod", "build", OwnWeights())) == ()
