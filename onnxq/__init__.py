@@ -14,6 +14,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onnxq.calibration.reader import CalibrationReader
     from onnxq.doctoring import Doctor
+    from onnxq.documents import (
+        Built,
+        Conversion,
+        NotProfiled,
+        Plan,
+        Profile,
+        Profiled,
+        Quantization,
+        Unavailable,
+    )
     from onnxq.errors import (
         ConversionError,
         DatasetError,
@@ -28,11 +38,13 @@ if TYPE_CHECKING:
         RecipeError,
         SourceError,
         StageError,
+        StrictError,
         UsageError,
     )
     from onnxq.estimates import Estimate
     from onnxq.events import Event, Progressed, StageDone, StageStarted
     from onnxq.findings import Finding
+    from onnxq.recipe_facts import RecipeFacts
     from onnxq.reports import (
         Failed,
         Measured,
@@ -45,12 +57,14 @@ if TYPE_CHECKING:
     )
     from onnxq.snippets import serving_snippet
     from onnxq.stages import InspectResult
-    from onnxq.verbs import doctor, inspect, run
+    from onnxq.verbs import convert, doctor, inspect, plan, profile, quantize, recipes, run
 
     __version__: str
 
 __all__ = [
+    "Built",
     "CalibrationReader",
+    "Conversion",
     "ConversionError",
     "DatasetError",
     "Doctor",
@@ -65,25 +79,38 @@ __all__ = [
     "Measured",
     "MissingDependencyError",
     "NotApplicable",
+    "NotProfiled",
     "OnnxqError",
     "OutputError",
     "ParityError",
+    "Plan",
+    "Profile",
+    "Profiled",
     "Progressed",
+    "Quantization",
     "QuantizationError",
     "RecipeError",
+    "RecipeFacts",
     "Report",
     "Skipped",
     "SourceError",
     "StageDone",
     "StageError",
     "StageStarted",
+    "StrictError",
+    "Unavailable",
     "Unusable",
     "UsageError",
     "Verdict",
     "__version__",
+    "convert",
     "doctor",
     "inspect",
+    "plan",
+    "profile",
+    "quantize",
     "read_report",
+    "recipes",
     "run",
     "serving_snippet",
 ]
@@ -91,6 +118,16 @@ __all__ = [
 _HOMES = {
     "onnxq.calibration.reader": ("CalibrationReader",),
     "onnxq.doctoring": ("Doctor",),
+    "onnxq.documents": (
+        "Built",
+        "Conversion",
+        "NotProfiled",
+        "Plan",
+        "Profile",
+        "Profiled",
+        "Quantization",
+        "Unavailable",
+    ),
     "onnxq.errors": (
         "ConversionError",
         "DatasetError",
@@ -105,11 +142,13 @@ _HOMES = {
         "RecipeError",
         "SourceError",
         "StageError",
+        "StrictError",
         "UsageError",
     ),
     "onnxq.estimates": ("Estimate",),
     "onnxq.events": ("Event", "Progressed", "StageDone", "StageStarted"),
     "onnxq.findings": ("Finding",),
+    "onnxq.recipe_facts": ("RecipeFacts",),
     "onnxq.reports": (
         "Failed",
         "Measured",
@@ -122,7 +161,16 @@ _HOMES = {
     ),
     "onnxq.snippets": ("serving_snippet",),
     "onnxq.stages": ("InspectResult",),
-    "onnxq.verbs": ("doctor", "inspect", "run"),
+    "onnxq.verbs": (
+        "convert",
+        "doctor",
+        "inspect",
+        "plan",
+        "profile",
+        "quantize",
+        "recipes",
+        "run",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

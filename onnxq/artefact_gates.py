@@ -11,7 +11,8 @@ from onnxq.arrays import Array
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
 from onnxq.graph import load_proto
-from onnxq.graph.gates import check_structure
+from onnxq.graph.gates import check_calibrated, check_structure
+from onnxq.integer_tensors import dequantize_outputs, quantize_feeds
 from onnxq.runtime import open_predict
 from onnxq.stages import GateRequest, GateResult
 
@@ -28,16 +29,20 @@ def check_artefact(request: GateRequest, folder: Path, tell: Tell) -> GateResult
         What the candidate passed.
 
     Raises:
-        QuantizationError: If it does not pass; the offender is named.
+        QuantizationError: OQ172 if it does not pass, OQ166 if its activations were not
+            calibrated; the offender is named.
         InferenceError: If onnxruntime cannot load or run it.
     """
-    check_structure(load_proto(request.candidate.path), load_proto(request.original.path))
+    proto = load_proto(request.candidate.path)
+    check_structure(proto, load_proto(request.original.path), request.io)
+    check_calibrated(proto)
     inputs = {name: np.load(path, allow_pickle=False) for name, path in request.inputs.items()}
-    candidate = open_predict(request.candidate.path)(inputs)
+    fed = quantize_feeds(inputs, request.io)
+    candidate = dequantize_outputs(open_predict(request.candidate.path)(fed), request.io)
     original = open_predict(request.original.path)(inputs)
     for name, expected in original.items():
         _check_like(name, candidate[name], expected)
-    return GateResult(gates=("structure", "loads", "runs"))
+    return GateResult(gates=("structure", "calibrated", "loads", "runs"))
 
 
 def _check_like(name: str, found: Array, expected: Array) -> None:

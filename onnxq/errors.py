@@ -14,6 +14,7 @@
     ├── InferenceError                      a model failed on rows that fit it
     ├── StageError                          a child process died, hung or ate too much
     ├── LimitError                          a limit that the user gave is broken (exit 3)
+    │   └── StrictError                     a node that was asked for stays float (--strict)
     ├── OutputError                         nothing could be written there
     └── Interrupted                         SIGINT or SIGTERM
 
@@ -100,6 +101,10 @@ class LimitError(OnnxqError):
     exit_code = 3
 
 
+class StrictError(LimitError):
+    """A node that should become integer stays float, and ``--strict`` was given."""
+
+
 class OutputError(OnnxqError):
     """The output folder cannot be written, or is not ours to replace."""
 
@@ -137,6 +142,7 @@ ERRORS: dict[str, type[OnnxqError]] = {
         InferenceError,
         StageError,
         LimitError,
+        StrictError,
         OutputError,
         Interrupted,
     )

@@ -8,20 +8,21 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from onnxq.distributions import binomial_tail, normal_quantile, normal_tail, student_quantile
+from onnxq.distributions import binomial_tail, student_quantile
 from onnxq.paired_proportions import CONFIDENCE, score_limits, two_sided_z
-
-RESAMPLES = 4000
-"""Of every bootstrap: 10 of them lie beyond the end of a 99.5 % interval."""
-
-LEAST_NONZERO = 10
-"""Values other than 0 that a bootstrap needs: below that it knows no tail."""
+from onnxq.resampling import (
+    LEAST_NONZERO,
+    Rows,
+    accelerated_ends,
+    acceleration_of,
+    resampled_counts,
+)
 
 _MOST_CELLS = 10_000
-_RESAMPLES_AT_ONCE = 200
-_UNLUCKY = 1e-12
 
-Rows: TypeAlias = NDArray[np.float64]
+PAIRED_METHOD = "tango"
+"""How the methods of drops begin that rest on flips of rows alone."""
+
 RowFlags: TypeAlias = NDArray[np.bool_]
 
 
@@ -51,6 +52,11 @@ class Estimate(Struct, frozen=True, tag="estimate"):
         if not self.low <= self.value <= self.high:
             message = f"{self.value} does not lie in [{self.low}, {self.high}]"
             raise ValueError(message)
+
+
+def method_name(method: str, confidence: float) -> str:
+    """Return how an interval was made, such as ``bca-95``."""
+    return f"{method}-{100 * confidence:.4g}"
 
 
 def exact(value: float) -> Estimate:
@@ -83,7 +89,7 @@ def wilson(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Estimat
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == n else centre + half
-    return Estimate(share, low, high, n, _named("wilson", confidence))
+    return Estimate(share, low, high, n, method_name("wilson", confidence))
 
 
 def paired_drop(
@@ -114,7 +120,7 @@ def paired_drop(
     rows = reference_correct.size
     low, high = score_limits(lost, gained, rows, confidence=confidence)
     return Estimate(
-        (lost - gained) / rows, float(low), float(high), rows, _named("tango", confidence)
+        (lost - gained) / rows, float(low), float(high), rows, method_name(PAIRED_METHOD, confidence)
     )
 
 
@@ -152,7 +158,7 @@ def paired_mean_difference(
     largest = max(scale, float(np.abs(differences).max()))
     above = wilson(int((differences > 0).sum()), n, confidence=confidence).high * largest
     below = wilson(int((differences < 0).sum()), n, confidence=confidence).high * largest
-    return Estimate(mean, -below, above, n, _named("bounded", confidence))
+    return Estimate(mean, -below, above, n, method_name("bounded", confidence))
 
 
 def mean_over_rows(values: Rows, *, seed: int, confidence: float = CONFIDENCE) -> Estimate:
@@ -200,7 +206,7 @@ def ratio_over_blocks(log_ratios: Sequence[float], *, confidence: float = CONFID
     mean, error = float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(blocks)
     half = student_quantile((1 + confidence) / 2, blocks - 1) * error
     low, high = math.exp(mean - half), math.exp(mean + half)
-    return Estimate(math.exp(mean), low, high, blocks, _named("blocks-t", confidence))
+    return Estimate(math.exp(mean), low, high, blocks, method_name("blocks-t", confidence))
 
 
 def median_over_blocks(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate:
@@ -232,7 +238,7 @@ def median_over_blocks(values: Sequence[float], *, confidence: float = CONFIDENC
         float(ordered[rank]),
         float(ordered[blocks - 1 - rank]),
         blocks,
-        _named("order", kept),
+        method_name("order", kept),
     )
 
 
@@ -243,19 +249,13 @@ def _order_confidence(rank: int, n: int) -> float:
 
 def _bootstrapped_mean(values: Rows, seed: int, confidence: float) -> Estimate:
     mean, cells = float(values.mean()), _cells(values)
-    draws, centre = _resampled_means(cells, seed), cells.mean()
-    below = float(np.mean(draws < centre) + np.mean(draws == centre) / 2)
-    bias = normal_quantile(min(max(below, 1 / RESAMPLES), 1 - 1 / RESAMPLES))
-    deviations = cells - centre
-    spread = float((deviations**2).sum())
-    acceleration = float((deviations**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
-    ends = []
-    for sign in (-1, 1):
-        z = bias + sign * two_sided_z(confidence)
-        corrected = bias + z / max(1 - acceleration * z, _UNLUCKY)
-        ends.append(float(np.quantile(draws, 1 - normal_tail(corrected))))
-    low, high = min(ends[0], mean), max(ends[1], mean)
-    return Estimate(mean, low, high, values.size, _named("bca", confidence))
+    draws = [counts @ cells / cells.size for counts in resampled_counts(cells.size, seed)]
+    acceleration = acceleration_of(cells, cells.size)
+    low, high = accelerated_ends(
+        np.concatenate(draws), float(cells.mean()), acceleration, confidence
+    )
+    method = method_name("bca", confidence)
+    return Estimate(mean, min(low, mean), max(high, mean), values.size, method)
 
 
 def _cells(values: Rows) -> Rows:
@@ -264,16 +264,3 @@ def _cells(values: Rows) -> Rows:
     whole = values.size // run * run
     means: Rows = values[:whole].reshape(-1, run).mean(axis=1)
     return means
-
-
-def _resampled_means(cells: Rows, seed: int) -> Rows:
-    generator = np.random.default_rng(seed)
-    batches = [
-        cells[generator.integers(0, cells.size, (_RESAMPLES_AT_ONCE, cells.size))].mean(axis=1)
-        for _ in range(RESAMPLES // _RESAMPLES_AT_ONCE)
-    ]
-    return np.concatenate(batches)
-
-
-def _named(method: str, confidence: float) -> str:
-    return f"{method}-{100 * confidence:.4g}"

@@ -29,7 +29,7 @@ class FileAdvice(Struct, frozen=True, kw_only=True, tag="file"):
         install: The command that installs what is missing; empty where nothing is.
         trust: ``data``: it is read as data alone. ``named``: its code runs, because naming it
             on the command line asks for that. ``code``: loading it would run code of whoever
-            made it, and it is refused. ``none``: it is not loaded at all.
+            made it, and it is refused without ``--trust``. ``none``: it is not loaded at all.
         trust_reason: Why.
         advice: What to do next; a command where there is one.
     """
@@ -57,34 +57,70 @@ class _Rule:
     condition: str = ""
 
 
-_EXPORT = "Export it where it was made:  torch.onnx.export(module.eval(), (x,), 'model.onnx')"
+_RUN = "onnxq run {path} --data val.npz"
+_TRUSTED = "onnxq run {path} --trust --data val.npz   if you trust whoever made it"
 _KERAS = "all its layers are Keras' own, and none is a Lambda"
 _TORCH = "the function returns a module that torch.onnx can export"
+_SAFE_MODE = "read in Keras' safe mode: a Lambda layer, which would run code, is refused"
 _RULES: dict[FileKind, _Rule] = {
     FileKind.ONNX: _Rule(
         supported=True,
         extra="",
         trust="data",
         reason="an ONNX file is data; it is read in a child process",
-        advice="onnxq run {path} --data val.npz",
-        condition="its operators are onnxruntime's own and it is not quantized: "
-        "onnxq inspect {path} tells",
+        advice=_RUN,
+        condition="its operators are onnxruntime's own (one that is quantized already is measured "
+        "as it is): onnxq inspect {path} tells",
     ),
     FileKind.KERAS_ZIP: _Rule(
         supported=True,
         extra="keras",
         trust="data",
-        reason="read in Keras' safe mode: a Lambda layer, which would run code, is refused",
-        advice="onnxq run {path} --data val.npz",
+        reason=_SAFE_MODE,
+        advice=_RUN,
         condition=_KERAS,
     ),
     FileKind.KERAS_HDF5: _Rule(
         supported=True,
         extra="keras",
         trust="data",
-        reason="read in Keras' safe mode: a Lambda layer, which would run code, is refused",
-        advice="onnxq run {path} --data val.npz",
+        reason=_SAFE_MODE,
+        advice=_RUN,
         condition=_KERAS,
+    ),
+    FileKind.SAVED_MODEL: _Rule(
+        supported=True,
+        extra="keras",
+        trust="data",
+        reason="its operators are listed before it is loaded: those that touch files or run "
+        "Python are refused without --trust",
+        advice=_RUN,
+        condition="it has a signature, serving_default or the one that --signature names",
+    ),
+    FileKind.TFLITE: _Rule(
+        supported=True,
+        extra="keras",
+        trust="data",
+        reason="a TFLite file is data; it is read in a child process",
+        advice=_RUN,
+        condition="its operators are TFLite's own (one that is quantized already is measured as "
+        "it is)",
+    ),
+    FileKind.TORCH_EXPORT: _Rule(
+        supported=True,
+        extra="torch",
+        trust="code",
+        reason="torch.export.load unpickles parts of it, which can run anything",
+        advice=_TRUSTED,
+        condition="it was exported by the version of PyTorch that is installed, or an older one",
+    ),
+    FileKind.TORCHSCRIPT: _Rule(
+        supported=True,
+        extra="torch",
+        trust="code",
+        reason="TorchScript runs code of its own when it is loaded",
+        advice=_TRUSTED,
+        condition="torch.onnx can export it, for inputs that --input or the rows declare",
     ),
     FileKind.TORCH_CHECKPOINT: _Rule(
         supported=True,
@@ -95,56 +131,32 @@ _RULES: dict[FileKind, _Rule] = {
         advice="onnxq run pkg.mod:fn --weights {path} --input x:Nx3x224x224 --data val.npz",
         condition=f"they are a state dict, and {_TORCH}",
     ),
+    FileKind.SAFETENSORS: _Rule(
+        supported=True,
+        extra="torch",
+        trust="data",
+        reason="it holds weights alone, which are data; the function that makes the module is "
+        "your own code",
+        advice="onnxq run pkg.mod:fn --weights {path} --input x:Nx3x224x224 --data val.npz",
+        condition=f"they are those of the module, and {_TORCH}",
+    ),
+    FileKind.HDF5: _Rule(
+        supported=True,
+        extra="keras",
+        trust="data",
+        reason="it holds weights alone, which are data; the function that makes the model is "
+        "your own code",
+        advice="onnxq run pkg.mod:fn --weights {path} --data val.npz",
+        condition="it was written by model.save_weights, and the function returns that model",
+    ),
     FileKind.PYTHON: _Rule(
         supported=True,
         extra="torch",
         trust="named",
         reason="the function that you name is run in a child process: naming it is the trust",
         advice="onnxq run {path}:FUNCTION --data val.npz",
-        condition=_TORCH,
-    ),
-    FileKind.SAFETENSORS: _Rule(
-        supported=False,
-        extra="torch",
-        trust="data",
-        reason="it holds weights alone, which are data",
-        advice="torch.save(safetensors.torch.load_file({path!r}), 'weights.pt')   then "
-        "onnxq run pkg.mod:fn --weights weights.pt",
-    ),
-    FileKind.TORCH_EXPORT: _Rule(
-        supported=False,
-        extra="torch",
-        trust="code",
-        reason="torch.export.load unpickles what the file holds, which can run anything",
-        advice=_EXPORT,
-    ),
-    FileKind.TORCHSCRIPT: _Rule(
-        supported=False,
-        extra="torch",
-        trust="code",
-        reason="TorchScript runs code of its own when it is loaded",
-        advice=_EXPORT,
-    ),
-    FileKind.SAVED_MODEL: _Rule(
-        supported=False,
-        extra="keras",
-        trust="code",
-        reason="its operators can read and write files when it is called",
-        advice="model.save('model.keras')   then   onnxq run model.keras",
-    ),
-    FileKind.TFLITE: _Rule(
-        supported=False,
-        extra="keras",
-        trust="data",
-        reason="a TFLite file is data",
-        advice="onnxq run the Keras model that it was made from",
-    ),
-    FileKind.HDF5: _Rule(
-        supported=False,
-        extra="keras",
-        trust="none",
-        reason="it holds weights alone, or another program's data",
-        advice="model.save('model.keras')   then   onnxq run model.keras",
+        condition="the function returns a module that torch.onnx can export, or a Keras model "
+        "(then the extra is keras)",
     ),
     FileKind.NUMPY: _Rule(
         supported=False,
@@ -153,13 +165,21 @@ _RULES: dict[FileKind, _Rule] = {
         reason="it holds rows, not a model",
         advice="onnxq run MODEL --data {path}",
     ),
+    FileKind.ORT_FORMAT: _Rule(
+        supported=False,
+        extra="",
+        trust="none",
+        reason="it is made for one version of onnxruntime, and cannot be read as a graph",
+        advice="onnxq run the .onnx file that it was made from",
+    ),
 }
 _NO_MODEL = _Rule(
     supported=False,
     extra="",
     trust="none",
     reason="it holds no model that onnxq knows",
-    advice="Give a .keras, .h5 or .onnx file, or a PyTorch factory: file.py:fn",
+    advice="Give a model file (.onnx, .keras, .h5, .tflite, .pt2), a SavedModel folder, or a "
+    "factory: file.py:fn",
 )
 _PICKLED = _Rule(
     supported=False,
@@ -207,7 +227,9 @@ def _look(given: str) -> tuple[Path, FileKind]:
     if not path.exists() and Path(given.rpartition(":")[0]).is_file():
         path = Path(given.rpartition(":")[0])
     try:
-        return path, sniff_file(path)
+        kind = sniff_file(path)
+        models = sorted(path.glob("*.onnx")) if kind is FileKind.FOLDER else []
+        return (models[0], sniff_file(models[0])) if len(models) == 1 else (path, kind)
     except OSError as error:
         message = f"{given} cannot be read: {error.strerror}."
         hint = "Check its name and its permissions:  onnxq doctor FILE"

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from onnxq.data_fit import answer_fit
+from onnxq.datasets.values import DataRequest
 from onnxq.events import Tell
 from onnxq.graph import (
     count_parameters,
@@ -14,8 +16,21 @@ from onnxq.graph import (
     model_size,
     used_domains,
 )
+from onnxq.graph.integer_io import read_integer_io
+from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.quantized_tensors import TensorQuantization, list_quantized
-from onnxq.stages import InspectRequest, InspectResult, QuantizedTensor
+from onnxq.graph.weight_errors import WeightComparison, compare_weights
+from onnxq.stages import (
+    FitAnswer,
+    InspectRequest,
+    InspectResult,
+    NotCompared,
+    QuantizedTensor,
+    WeightError,
+)
+from onnxq.tensors import Signature
+
+_NO_ORIGINAL = "no weight of the reference has its name or resembles it"
 
 
 def inspect_model(request: InspectRequest, folder: Path, tell: Tell) -> InspectResult:  # noqa: ARG001 - the signature of a stage
@@ -23,7 +38,7 @@ def inspect_model(request: InspectRequest, folder: Path, tell: Tell) -> InspectR
 
     Args:
         request: A private copy of an ``.onnx`` file, float or quantized.
-        folder: Not written to.
+        folder: Takes rows, where any are tried.
         tell: Not told anything.
 
     Returns:
@@ -32,21 +47,55 @@ def inspect_model(request: InspectRequest, folder: Path, tell: Tell) -> InspectR
 
     Raises:
         SourceError: If the file is not a whole ONNX model, or takes what onnxq cannot feed.
+        MissingDependencyError: OQ108, if reading the rows needs an extra.
     """
     proto = load_proto(request.path)
+    model = describe_model(proto, request.path)
+    found = compare_weights(proto, load_proto(request.reference)) if request.reference else {}
+    errors = {name: _error(comparison) for name, comparison in found.items()}
     return InspectResult(
-        model=describe_model(proto, request.path),
+        model=model,
         size=model_size(request.path),
         parameters=count_parameters(proto),
         domains=used_domains(proto),
         producer=f"{proto.producer_name} {proto.producer_version}".strip(),
         min_runtime=min_runtime(proto),
-        quantized=tuple(map(_describe, list_quantized(proto))),
+        quantized=tuple(
+            _describe(tensor, errors.get(tensor.name, NotCompared()))
+            for tensor in list_quantized(proto)
+        ),
         foreign_domains=foreign_domains(proto),
+        quantized_already=describe_quantization(proto),
+        io=read_integer_io(proto),
+        reference=request.reference,
+        data_fit=_try_rows(request, model.signature, folder),
     )
 
 
-def _describe(tensor: TensorQuantization) -> QuantizedTensor:
+def _error(comparison: WeightComparison) -> WeightError | NotCompared:
+    if not comparison.original:
+        return NotCompared(reason=_NO_ORIGINAL)
+    return WeightError(
+        original=comparison.original,
+        mean_abs_error=comparison.mean_abs_error,
+        max_abs_error=comparison.max_abs_error,
+        mean_error_scales=comparison.mean_error_scales,
+    )
+
+
+def _try_rows(request: InspectRequest, signature: Signature, folder: Path) -> tuple[FitAnswer, ...]:
+    if not isinstance(request.data, DataRequest):
+        return ()
+    return answer_fit(
+        request.data,
+        signature,
+        folder,
+        declared=request.declared,
+        trusted_folders=request.trusted_folders,
+    )
+
+
+def _describe(tensor: TensorQuantization, error: WeightError | NotCompared) -> QuantizedTensor:
     scales = tensor.scales.astype(np.float64)
     points = tensor.zero_points
     return QuantizedTensor(
@@ -60,6 +109,7 @@ def _describe(tensor: TensorQuantization) -> QuantizedTensor:
         scale_max=float(scales.max()) if scales.size else 0.0,
         zero_point_min=int(points.min()) if points.size else 0,
         zero_point_max=int(points.max()) if points.size else 0,
+        error=error,
     )
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from onnxq.estimates import Estimate
 
 Clock: TypeAlias = Literal["cpu", "wall"]
+MetricScale: TypeAlias = Literal["rate", "share", "own"]
 
 
 class Size(Struct, frozen=True, kw_only=True):
@@ -29,11 +30,13 @@ class Latency(Struct, frozen=True, kw_only=True):
         batch_rows: Rows of one inference.
         cpu_ns: CPU time of the calling thread (all the work at one thread): median of the
             turns' lower deciles, since whatever else runs only adds to it, and the number that
-            ratios are made of. The interval is over blocks. At several threads: of the process.
+            ratios are made of. The interval is over blocks. At several threads, and of providers
+            other than the default one: of the process.
         wall_ns: Median wall time; the interval is over blocks.
         wall_p90_ns: 90th percentile of wall time over all runs.
         wall_p99_ns: 99th percentile.
-        load_ns: Wall time to make the session; median over blocks.
+        load_ns: Wall time to make the session, and what the first run took longer than the next
+            ones, since providers may compile a model then; median over blocks.
         peak_bytes: Peak resident size of a process that runs nothing else.
     """
 
@@ -76,11 +79,13 @@ class Accuracy(Struct, frozen=True, kw_only=True):
     """A metric against labels, paired with the reference on the same rows.
 
     Attributes:
-        metric: ``top1`` or ``mse``.
+        metric: Its name, as :func:`onnxq.metric_choices.metric_name` writes it.
         higher_is_better: Direction of the metric.
         value: The metric of this model.
         drop: How much *worse* than the reference: positive is worse, whatever the direction.
         discordant_rows: Rows of which the two models have different values.
+        scale: ``rate`` for a share of rows (or of their positions), which is told in percentage
+            points; ``share`` for what else runs from 0 to 1; ``own`` for the rest.
     """
 
     metric: str
@@ -88,6 +93,7 @@ class Accuracy(Struct, frozen=True, kw_only=True):
     value: Estimate
     drop: Estimate
     discordant_rows: int
+    scale: MetricScale = "own"
 
 
 class OutputAgreement(Struct, frozen=True, kw_only=True):
@@ -156,6 +162,10 @@ class Unjudged(Struct, frozen=True, tag="unjudged"):
 Quality: TypeAlias = Judged | Compared | Unjudged
 
 
+COMPILED_SUFFIX = "-subgraph"
+"""Of what onnxruntime calls a part of a graph that a provider compiled, less its number."""
+
+
 class OperatorTime(Struct, frozen=True, kw_only=True):
     """Time spent in one operator type of the graph that onnxruntime runs.
 
@@ -170,3 +180,8 @@ class OperatorTime(Struct, frozen=True, kw_only=True):
     count: int
     ns: float
     share: float
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether it is no operator, but the parts of a graph that a provider compiled."""
+        return self.operator.endswith(COMPILED_SUFFIX)

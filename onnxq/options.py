@@ -9,11 +9,20 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from onnxq.errors import UsageError
+from onnxq.metric_choices import (
+    Automatic,
+    MetricChoice,
+    TopK,
+    drop_units,
+    metric_name,
+    own_unit,
+)
 
 _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
-_DROP = re.compile(rf"{_NUMBER}\s*(pp|%|mse)?", re.ASCII)
+_DROP = re.compile(rf"{_NUMBER}\s*(pp|%|[^\W\d]\w*)?")
 _SPEEDUP = re.compile(rf"{_NUMBER}\s*[xX\u00d7]?", re.ASCII)
 _SIZE = re.compile(rf"{_NUMBER}\s*([kKMG]?i?B)?", re.ASCII)
+_PERCENT = 100.0
 _BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -25,49 +34,66 @@ _BYTES = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_PERCENTS = frozenset({"pp", "%"})
-_PARTS_OF_ONE = {"pp": 100.0, "%": 100.0, "mse": 1.0, None: 1.0}
+PERCENTS = frozenset({"pp", "%"})
+"""Units of a drop that are hundredths: of 1, or of the float model's error."""
 
 
-def parse_max_drop(text: str) -> float:
+def parse_max_drop(text: str, metric: MetricChoice = Automatic()) -> float:  # noqa: B008 - a frozen value
     """Parse the largest drop of the metric that is acceptable.
 
     Args:
-        text: ``1pp`` or ``1%`` (both are percentage points of a rate), ``0.01`` (the same as a
-            fraction), or ``0.3mse`` (in the metric's own unit).
+        text: ``1pp`` or ``1%`` (both are percentage points of what runs from 0 to 1), ``0.01``
+            (in the metric's own unit, of a rate a fraction), or with that unit: ``0.3mse``,
+            ``0.01auroc``, ``0.5db``. ``2%`` of an error is of the float model's value.
+        metric: What models are judged by; it says which units there are.
 
     Returns:
         The drop as a fraction, or in the metric's own unit; 0 or more.
 
     Raises:
-        UsageError: If it is none of these, or a bare number of 1 or more, which would let a
-            rate drop to nothing where one percentage point was meant.
+        UsageError: If it is none of these, has the unit of another metric, or is a bare number
+            of 1 or more, which would let a rate drop to nothing where one percentage point was
+            meant.
     """
-    hint = "Write a drop as 1pp, as 1%, or as the fraction 0.01; of an mse, write 0.3mse."
+    hint = f"Write a drop as {_drop_examples(metric)}."
     match = _DROP.fullmatch(text.strip())
-    if match is None:
+    if match is None or not match[1].isascii():
         _refuse("--max-drop", text, "a drop such as 1pp", hint)
-    value, unit = float(match[1]), match[2]
-    if unit is None and value >= 1:
+    value, unit = float(match[1]), drop_metric(text)
+    is_share = "pp" in drop_units(metric)
+    if unit not in {"", *drop_units(metric)}:
+        _refuse("--max-drop", text, f"a unit of --metric {metric_name(metric) or 'top1'}", hint)
+    if not unit and is_share and value >= 1:
         _refuse("--max-drop", text, "a unit: a bare 1 would be 100 percentage points", hint)
-    if unit in _PERCENTS and value > _PARTS_OF_ONE[unit]:
+    if unit in PERCENTS and is_share and value > _PERCENT:
         _refuse("--max-drop", text, "at most 100 percentage points", hint)
-    return _finite("--max-drop", text, value / _PARTS_OF_ONE[unit], hint)
+    return _finite("--max-drop", text, value / (_PERCENT if unit in PERCENTS else 1.0), hint)
 
 
 def drop_metric(text: str) -> str:
-    """Tell which metric a drop is written for.
+    """Tell the unit that a drop is written in.
 
     Args:
         text: A drop that :func:`parse_max_drop` takes.
 
     Returns:
-        ``rate`` for ``1pp`` and ``1%``, ``mse`` for ``0.3mse``; empty for a bare number, which
-        is read in the unit of whatever metric there is, and for no text.
+        ``pp`` or ``%``, ``mse`` for ``0.3mse``, ``db`` for ``0.5dB``; empty for a bare number,
+        which is read in the unit of whatever metric there is, and for no text.
     """
     match = _DROP.fullmatch(text.strip())
-    unit = match[2] if match else None
-    return "rate" if unit in _PERCENTS else (unit or "")
+    unit = (match[2] if match else None) or ""
+    return unit.lower() if unit.lower() == "db" else unit
+
+
+def _drop_examples(metric: MetricChoice) -> str:
+    match metric:
+        case Automatic():
+            return "1pp, as 1%, or as the fraction 0.01; of an mse, write 0.3mse"
+        case TopK():
+            return "1pp, as 1%, or as the fraction 0.01"
+        case _:
+            others = "1pp, or as " if "pp" in drop_units(metric) else ""
+            return f"{others}0.01{own_unit(metric)}, in the metric's own unit"
 
 
 def parse_min_speedup(text: str) -> float:

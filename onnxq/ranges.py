@@ -28,10 +28,10 @@ class TensorRange(Struct, frozen=True):
 
 
 class TensorRanges(Struct, frozen=True):
-    """The ranges of a model's tensors, by one method.
+    """The ranges of a model's tensors, for one recipe on one scope.
 
     Attributes:
-        method: ``minmax`` or ``mse``, the tag of the range method.
+        method: What they were asked for: :func:`onnxq.recipes.ranges_key`, such as ``mse``.
         ranges: By tensor name.
         model_sha256: Of the prepared model that was calibrated: ranges fit no other.
     """

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from onnxq.errors import OutputError
 from onnxq.findings import Finding
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Latency, OperatorTime, Quality, Size, SpeedRatio
 from onnxq.tensors import Signature
 
@@ -67,9 +68,13 @@ class Parity(Struct, frozen=True, tag="checked"):
 
     Attributes:
         probes: What was compared; all of them are within the tolerance.
+        tolerance: Why it is not the usual one; empty where it is 1e-4, as for float32.
+        limit: Of the relative L2.
     """
 
     probes: tuple[ParityProbe, ...]
+    tolerance: str = ""
+    limit: float = 1e-4
 
 
 class ParityNotChecked(Struct, frozen=True, tag="unchecked"):
@@ -93,6 +98,8 @@ class SourceFacts(Struct, frozen=True, kw_only=True):
         opset: Of the ONNX model.
         sha256: Of the ONNX model.
         parity: Whether the export computes the same.
+        quantized_already: How the model is quantized already, for a person; empty where it is
+            float.
     """
 
     given: str
@@ -102,6 +109,7 @@ class SourceFacts(Struct, frozen=True, kw_only=True):
     opset: int
     sha256: str
     parity: Parity | ParityNotChecked
+    quantized_already: str = ""
 
 
 class DataFacts(Struct, frozen=True, kw_only=True, tag="data"):
@@ -143,6 +151,7 @@ class Artefact(Struct, frozen=True, kw_only=True):
         quantized_nodes: Nodes that run, or could run, on integers.
         quantizable_nodes: Nodes that the recipe looked at.
         left_float: Name and reason of each node that the recipe left in float.
+        io: Inputs and outputs that are integer where the float model's are float.
     """
 
     file: str
@@ -154,6 +163,7 @@ class Artefact(Struct, frozen=True, kw_only=True):
     quantized_nodes: int
     quantizable_nodes: int
     left_float: dict[str, str] = {}
+    io: tuple[IntegerTensor, ...] = ()
 
 
 class Measured(Struct, frozen=True, kw_only=True, tag="ok"):
@@ -251,7 +261,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     Attributes:
         max_drop: Largest drop of the metric that is acceptable, as a fraction (0.01 is 1 pp).
         max_drop_given: Whether the user named it.
-        max_drop_metric: ``rate`` or ``mse`` where the user named its unit; else empty.
+        max_drop_metric: The unit that the user named, such as ``pp`` or ``mse``; else empty.
         min_speedup: Least ratio that counts as fast.
         min_speedup_given: Whether the user named it.
         max_size_bytes: Largest file; 0 sets no limit.
@@ -265,7 +275,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_size_bytes: int = 0
 
 
-VerdictKind: TypeAlias = Literal["ship", "keep_fp32", "cannot_tell", "no_labels"]
+VerdictKind: TypeAlias = Literal[
+    "ship", "keep_fp32", "cannot_tell", "no_labels", "quantized_already"
+]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -273,7 +285,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: ``ship`` a candidate, ``keep_fp32``, ``cannot_tell`` yet, or ``no_labels``: the
-            fastest is named, with its agreement, but nothing is recommended for shipping.
+            fastest is named, with its agreement, but nothing is recommended for shipping. A
+            model that is ``quantized_already`` leaves nothing to choose.
         alias: The candidate that the sentence is about; empty for ``keep_fp32``.
         sentence: For a person.
         detail: A second sentence: the interval, the limit, or what would settle it.

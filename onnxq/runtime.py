@@ -19,12 +19,15 @@ from onnxruntime.capi import onnxruntime_pybind11_state
 
 from onnxq.arrays import Array, Predict
 from onnxq.errors import InferenceError
+from onnxq.providers import DEFAULT_PROVIDER, PROVIDERS
 
 __all__ = [
     "RUNTIME_VERSION",
     "Array",
     "Predict",
     "Session",
+    "count_left_nodes",
+    "list_providers",
     "name_failures",
     "open_predict",
     "open_session",
@@ -37,6 +40,7 @@ Session: TypeAlias = onnxruntime.InferenceSession
 """A loaded model, as onnxruntime has it."""
 
 _ERROR_SEVERITY = 3
+_MOST_CHARACTERS = 240
 _RUN_FAILURES: tuple[type[Exception], ...] = (
     *(
         kind
@@ -75,12 +79,24 @@ def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.S
     return options
 
 
-def open_session(path: Path | str, options: onnxruntime.SessionOptions) -> Session:
-    """Load a model on the CPU execution provider.
+def list_providers() -> tuple[str, ...]:
+    """List the providers that this onnxruntime has, by the names of :mod:`onnxq.providers`."""
+    available = onnxruntime.get_available_providers()
+    return tuple(name for name, theirs in PROVIDERS.items() if theirs in available)
+
+
+def open_session(
+    path: Path | str,
+    options: onnxruntime.SessionOptions,
+    *,
+    provider: str = DEFAULT_PROVIDER,
+) -> Session:
+    """Load a model.
 
     Args:
         path: An ``.onnx`` file.
         options: From :func:`session_options`.
+        provider: Who runs it; what it cannot run is run by onnxruntime's default kernels.
 
     Returns:
         The session.
@@ -89,22 +105,82 @@ def open_session(path: Path | str, options: onnxruntime.SessionOptions) -> Sessi
         InferenceError: If onnxruntime cannot load it; its own words are in the message.
     """
     try:
-        return onnxruntime.InferenceSession(
-            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        session = onnxruntime.InferenceSession(
+            str(path),
+            sess_options=options,
+            providers=[PROVIDERS[name] for name in dict.fromkeys((provider, DEFAULT_PROVIDER))],
+            provider_options=[
+                _provider_options(name, options.intra_op_num_threads)
+                for name in dict.fromkeys((provider, DEFAULT_PROVIDER))
+            ],
+            # Else a provider that fails is replaced by the default one, now or in a later run,
+            # and a line on the standard output is all that tells.
+            enable_fallback=False,
         )
     except Exception as error:  # its exception classes derive from Exception alone
-        message = f"onnxruntime {RUNTIME_VERSION} cannot load {Path(path).name}: {error}"
+        raise _load_failure(Path(path).name, provider, str(error)) from error
+    if PROVIDERS[provider] not in session.get_providers():
+        raise _load_failure(Path(path).name, provider, "it left the provider out.")
+    return session
+
+
+def _load_failure(title: str, provider: str, reason: str) -> InferenceError:
+    message = f"onnxruntime {RUNTIME_VERSION} cannot load {title}"
+    if provider == DEFAULT_PROVIDER:
         hint = "Check the file with onnx.checker, or export it again at a lower opset."
-        raise InferenceError(message, code="OQ173", hint=hint) from error
+        return InferenceError(f"{message}: {reason}", code="OQ173", hint=hint)
+    # A provider's text is a screen of C++ that ends with what is wrong.
+    *_, essence = (line for line in reason.splitlines() if line.strip())
+    essence = essence.strip()
+    if len(essence) > _MOST_CHARACTERS:
+        essence = f"… {essence[-_MOST_CHARACTERS:]}"
+    hint = f"See whether the default provider can: --provider {DEFAULT_PROVIDER}."
+    return InferenceError(f"{message} on {provider}: {essence}", code="OQ173", hint=hint)
 
 
-def open_predict(path: Path | str, *, threads: int = 1, optimize: bool = True) -> Predict:
+def count_left_nodes(path: Path | str, provider: str) -> tuple[int, int]:
+    """Count the nodes of a model that a provider leaves to the default one.
+
+    Counted is the graph that onnxruntime hands out to providers: that of the file after constants
+    were folded and what has no effect was dropped, and before nodes are fused or compiled into
+    one. An ``If``, ``Loop`` or ``Scan`` that the provider takes counts as one node; the body of
+    one that it leaves is counted node by node.
+
+    Args:
+        path: An ``.onnx`` file.
+        provider: Who was asked for.
+
+    Returns:
+        Nodes that are left to the default provider, and all nodes.
+
+    Raises:
+        InferenceError: If onnxruntime cannot load the model.
+    """
+    options = session_options()
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    session = open_session(path, options, provider=provider)
+    left = total = 0
+    for part in session.get_provider_graph_assignment_info():
+        count = len(part.get_nodes())
+        total += count
+        left += count if part.ep_name == PROVIDERS[DEFAULT_PROVIDER] else 0
+    return left, total
+
+
+def open_predict(
+    path: Path | str,
+    *,
+    threads: int = 1,
+    optimize: bool = True,
+    provider: str = DEFAULT_PROVIDER,
+) -> Predict:
     """Load a model as a function from inputs to outputs.
 
     Args:
         path: An ``.onnx`` file.
         threads: Threads inside one run.
         optimize: Whether onnxruntime may rewrite the graph (its default).
+        provider: Who runs it.
 
     Returns:
         A function from arrays by input name to arrays by output name; it raises
@@ -113,7 +189,8 @@ def open_predict(path: Path | str, *, threads: int = 1, optimize: bool = True) -
     Raises:
         InferenceError: If onnxruntime cannot load the model.
     """
-    session = open_session(path, session_options(threads=threads, optimize=optimize))
+    options = session_options(threads=threads, optimize=optimize)
+    session = open_session(path, options, provider=provider)
     names = [output.name for output in session.get_outputs()]
 
     def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -122,6 +199,20 @@ def open_predict(path: Path | str, *, threads: int = 1, optimize: bool = True) -
         return {name: np.asarray(a) for name, a in zip(names, outputs, strict=True)}
 
     return predict
+
+
+def _provider_options(provider: str, threads: int) -> dict[str, str]:
+    """Make a provider with threads of its own use as many as the session.
+
+    OpenVINO and XNNPACK do not read the session's thread count. OpenVINO is held to float32, as
+    the default provider computes: left alone it may pick bfloat16 on CPUs that have it. Nothing
+    is cached on disk unless ``cache_dir`` is given.
+    """
+    if provider == "openvino":
+        return {"device_type": "CPU", "num_of_threads": str(threads), "precision": "FP32"}
+    if provider == "xnnpack":
+        return {"intra_op_num_threads": str(threads)}
+    return {}
 
 
 @contextmanager

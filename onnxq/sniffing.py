@@ -44,6 +44,7 @@ class FileKind(Enum):
     SAFETENSORS = "safetensors file"
     SAVED_MODEL = "TensorFlow SavedModel"
     TFLITE = "TFLite model"
+    ORT_FORMAT = "ORT-format model"
     PYTHON = "Python file"
     NUMPY = "NumPy file"
     ZIP = "zip archive"
@@ -160,6 +161,7 @@ def _sniff_head(head: bytes, path: Path) -> FileKind:
         FileKind.HTML: text.startswith((b"<!doctype html", b"<html", b"<head")),
         FileKind.GZIP: head.startswith(b"\x1f\x8b"),
         FileKind.TFLITE: head[4:8] == b"TFL3",
+        FileKind.ORT_FORMAT: head[4:8] == b"ORTM",
         FileKind.NUMPY: head.startswith(b"\x93NUMPY"),
         FileKind.TORCH_CHECKPOINT: head.startswith(_LEGACY_TORCH_MAGIC),
         FileKind.SAFETENSORS: _is_safetensors(head, path.stat().st_size),

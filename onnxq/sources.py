@@ -2,11 +2,12 @@
 
 import difflib
 import re
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from onnxq.errors import UsageError
+from onnxq.findings import Finding
 from onnxq.tensors import DTYPES, Dim, DType
 
 
@@ -83,14 +84,18 @@ class LiveExport(Struct, frozen=True, tag="live"):
         proof: Path of the probes and the source's own outputs, for the comparison in a child;
             empty where there is none.
         traced_rows: Rows of the batch that the source was traced at; 0 for none.
+        findings: What was noticed on the way.
+        quantized_already: How the model is quantized already; empty where it is float.
     """
 
     path: str
     name: str
-    framework: str
+    framework: Literal["keras", "torch"]
     exporter: str
     proof: str = ""
     traced_rows: int = 0
+    findings: tuple[Finding, ...] = ()
+    quantized_already: str = ""
 
 
 class OwnWeights(Struct, frozen=True, tag="own"):

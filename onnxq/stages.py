@@ -16,9 +16,11 @@ from onnxq.datasets.values import (
     NoRows,
 )
 from onnxq.findings import Finding
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import OperatorTime, Quality, Size
+from onnxq.metric_choices import Automatic, MetricChoice
 from onnxq.models import OnnxModel
-from onnxq.recipes import DynamicInt8, RangeMethod, StaticQdq
+from onnxq.recipes import EVERYTHING, QuantizationScope, QuantizingRecipe, RangeMethod, StaticQdq
 from onnxq.reports import Parity, ParityNotChecked
 from onnxq.sources import InputDeclaration, Source
 from onnxq.tensors import Signature
@@ -31,6 +33,26 @@ AnswerT = TypeVar("AnswerT", bound=Struct)
 
 class NoDataRequest(Struct, frozen=True, tag="none"):
     """The user gave no rows."""
+
+
+class SideFilesRequest(Struct, frozen=True, kw_only=True):
+    """List the files that a model keeps its weights in.
+
+    Attributes:
+        path: An ``.onnx`` file where the user keeps it, absolute; only read.
+    """
+
+    path: str
+
+
+class SideFilesResult(Struct, frozen=True, kw_only=True):
+    """External data of a model.
+
+    Attributes:
+        locations: Paths relative to the model's folder, sorted.
+    """
+
+    locations: tuple[str, ...]
 
 
 class ConvertRequest(Struct, frozen=True, kw_only=True):
@@ -85,6 +107,7 @@ class LoadRowsRequest(Struct, frozen=True, kw_only=True):
         signature: What the rows must fit.
         declared: Inputs as ``--input`` declares them.
         split: Whether to keep rows of ``data`` for calibration where ``calibration`` is empty.
+        judge: Whether any rows are judged on; if not, all of ``data`` is calibrated on.
     """
 
     data: DataRequest
@@ -92,6 +115,8 @@ class LoadRowsRequest(Struct, frozen=True, kw_only=True):
     signature: Signature
     declared: tuple[InputDeclaration, ...]
     split: bool = True
+    trusted_folders: tuple[str, ...] = ()
+    judge: bool = True
 
 
 class LoadRowsResult(Struct, frozen=True, kw_only=True):
@@ -136,27 +161,42 @@ class PrepareResult(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
 
 
+class RangesAsked(Struct, frozen=True, kw_only=True):
+    """Ranges that a static recipe needs.
+
+    Attributes:
+        recipe: Range method and dtype of the activations.
+        scope: Which nodes are quantized decides which activations need a range.
+    """
+
+    recipe: StaticQdq
+    scope: QuantizationScope = EVERYTHING
+
+
 class CalibrateRequest(Struct, frozen=True, kw_only=True):
     """Collect statistics once and choose ranges by each method.
 
     Attributes:
         model: The prepared model.
         rows: What to run it on.
-        methods: Range methods that recipes ask for.
+        methods: Range methods for uint8 activations of all that can be quantized.
         threads: Worker threads, each with one-thread runs.
+        asked: Ranges for recipes, dtype and scope included.
     """
 
     model: OnnxModel
     rows: CalibrationSet
-    methods: tuple[RangeMethod, ...]
+    methods: tuple[RangeMethod, ...] = ()
     threads: int
+    asked: tuple[RangesAsked, ...] = ()
 
 
 class CalibrateResult(Struct, frozen=True, kw_only=True):
     """Chosen ranges.
 
     Attributes:
-        ranges: Path of a JSON file of :class:`~onnxq.ranges.TensorRanges`, by method tag.
+        ranges: Path of a JSON file of :class:`~onnxq.ranges.TensorRanges`, by
+            :func:`~onnxq.recipes.ranges_key` (for ``methods``: the method's tag).
         tensors: How many tensors were collected.
         rows: How many rows were run.
         findings: Masks, constants, non-finite activations; each names tensor and row.
@@ -174,12 +214,14 @@ class QuantizeRequest(Struct, frozen=True, kw_only=True):
     Attributes:
         model: The prepared model.
         recipe: How.
-        ranges: Path of the ranges for a static recipe; empty for a dynamic one.
+        ranges: Path of the ranges for a static recipe; empty for any other.
+        scope: What of the model, and what its interface becomes.
     """
 
     model: OnnxModel
-    recipe: StaticQdq | DynamicInt8
-    ranges: str
+    recipe: QuantizingRecipe
+    ranges: str = ""
+    scope: QuantizationScope = EVERYTHING
 
 
 class QuantizeResult(Struct, frozen=True, kw_only=True):
@@ -192,6 +234,11 @@ class QuantizeResult(Struct, frozen=True, kw_only=True):
         quantizable_nodes: Nodes that the recipe looked at.
         left_float: Name and reason of each node that the recipe left in float.
         findings: What was noticed.
+        min_runtime: Lowest release of onnxruntime that can load the model.
+        io: Inputs and outputs that are integer where the prepared model's are float; feed and
+            read them by :mod:`onnxq.integer_tensors`.
+        zero_share_before: Share of weights that are exactly zero, in the prepared model.
+        zero_share_after: The same in the quantized model, padding of blocks not counted.
     """
 
     model: OnnxModel
@@ -200,6 +247,10 @@ class QuantizeResult(Struct, frozen=True, kw_only=True):
     quantizable_nodes: int
     left_float: dict[str, str]
     findings: tuple[Finding, ...]
+    min_runtime: str = ""
+    io: tuple[IntegerTensor, ...] = ()
+    zero_share_before: float = 0.0
+    zero_share_after: float = 0.0
 
 
 class GateRequest(Struct, frozen=True, kw_only=True):
@@ -208,12 +259,15 @@ class GateRequest(Struct, frozen=True, kw_only=True):
     Attributes:
         candidate: The quantized model.
         original: The prepared model.
-        inputs: Path of an ``.npy`` array by input name: the rows of one inference.
+        inputs: Path of an ``.npy`` array by input name: the rows of one inference, as the
+            prepared model takes them.
+        io: The candidate's integer inputs and outputs.
     """
 
     candidate: OnnxModel
     original: OnnxModel
     inputs: dict[str, str]
+    io: tuple[IntegerTensor, ...] = ()
 
 
 class GateResult(Struct, frozen=True, kw_only=True):
@@ -234,12 +288,16 @@ class PredictRequest(Struct, frozen=True, kw_only=True):
         rows: What to run it on.
         batch_rows: Rows a run; the model's own batch where that is fixed.
         threads: Threads inside a run.
+        provider: Who runs it: a name of :mod:`onnxq.providers`.
+        io: Its integer inputs and outputs; rows are float, as the float model takes them.
     """
 
     model: OnnxModel
     rows: EvaluationSet
     batch_rows: int
     threads: int
+    provider: str = "cpu"
+    io: tuple[IntegerTensor, ...] = ()
 
 
 class PredictResult(Struct, frozen=True, kw_only=True):
@@ -264,6 +322,10 @@ class JudgeRequest(Struct, frozen=True, kw_only=True):
         labelled: Whether to use the labels.
         seed: Of bootstraps.
         alias: What people call the candidate: the subject of findings.
+        compared_with: What people call the reference.
+        metric: What is computed against the labels.
+        output: The output that the labels are about; empty to tell it from their shapes.
+        trusted_folders: Folders that a metric of the user's may be imported from.
     """
 
     outputs: dict[str, str]
@@ -272,6 +334,10 @@ class JudgeRequest(Struct, frozen=True, kw_only=True):
     labelled: bool
     seed: int
     alias: str = ""
+    compared_with: str = "the float model"
+    metric: MetricChoice = Automatic()
+    output: str = ""
+    trusted_folders: tuple[str, ...] = ()
 
 
 class JudgeResult(Struct, frozen=True, kw_only=True):
@@ -297,11 +363,15 @@ class ProfileOperatorsRequest(Struct, frozen=True, kw_only=True):
         model: What to run.
         inputs: Path of an ``.npy`` array by input name: the rows of one inference.
         runs: How often to run it.
+        provider: Who runs it: a name of :mod:`onnxq.providers`.
+        io: Its integer inputs and outputs; rows are float, as the float model takes them.
     """
 
     model: OnnxModel
     inputs: dict[str, str]
     runs: int
+    provider: str = "cpu"
+    io: tuple[IntegerTensor, ...] = ()
 
 
 class ProfileOperatorsResult(Struct, frozen=True, kw_only=True):
@@ -309,9 +379,64 @@ class ProfileOperatorsResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         operators: Longest first.
+        fallback_share: Share of the nodes that the default provider ran instead of the one asked
+            for, as :func:`onnxq.profiling.operators.fallback_share` counts them.
     """
 
     operators: tuple[OperatorTime, ...]
+    fallback_share: float = 0.0
+
+
+class EstimateRequest(Struct, frozen=True, kw_only=True):
+    """Find out what a plan would cost.
+
+    Attributes:
+        model: A private copy of an ``.onnx`` file; empty where the model is of another kind.
+        declared: Inputs as ``--input`` declares them.
+        data: Rows to judge on.
+        calibration: Rows to calibrate on.
+        split: Whether some of ``data`` would be kept for calibration.
+    """
+
+    model: str
+    declared: tuple[InputDeclaration, ...]
+    data: DataRequest | NoDataRequest
+    calibration: DataRequest | NoDataRequest
+    split: bool
+
+
+class EstimateResult(Struct, frozen=True, kw_only=True):
+    """What is known before; -1 stands for what is not.
+
+    Attributes:
+        evaluation_rows: Rows that would be judged on.
+        calibration_rows: Rows that would be calibrated on.
+        file_bytes: Of the model.
+        row_ns: Wall time of one row at one thread.
+        peak_bytes: Peak resident size of a process that runs the model.
+        not_timed: Why the model could not be timed; empty where it was, or is not ONNX yet.
+    """
+
+    evaluation_rows: int
+    calibration_rows: int
+    file_bytes: int = -1
+    row_ns: int = -1
+    peak_bytes: int = -1
+    not_timed: str = ""
+
+
+class ListProvidersRequest(Struct, frozen=True):
+    """Ask which providers this onnxruntime has."""
+
+
+class ListProvidersResult(Struct, frozen=True):
+    """What it has.
+
+    Attributes:
+        providers: Names of :mod:`onnxq.providers`, ``cpu`` among them.
+    """
+
+    providers: tuple[str, ...]
 
 
 class LatencyChildRequest(Struct, frozen=True, kw_only=True):
@@ -321,11 +446,15 @@ class LatencyChildRequest(Struct, frozen=True, kw_only=True):
         model: Path of the model.
         inputs: Path of an ``.npy`` array by input name: the rows of one inference.
         threads: Thread counts; one session each.
+        provider: Who runs it: a name of :mod:`onnxq.providers`.
+        io: Its integer inputs and outputs; rows are float, as the float model takes them.
     """
 
     model: str
     inputs: dict[str, str]
     threads: tuple[int, ...]
+    provider: str = "cpu"
+    io: tuple[IntegerTensor, ...] = ()
 
 
 class InspectRequest(Struct, frozen=True, kw_only=True):
@@ -333,9 +462,59 @@ class InspectRequest(Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: A private copy of an ``.onnx`` file.
+        reference: A private copy of the float model that it was quantized from; empty for none.
+        data: Rows to try on it, without running it.
+        declared: Inputs as ``--input`` declares them.
+        trusted_folders: Folders that user code of the rows may be imported from.
     """
 
     path: str
+    reference: str = ""
+    data: DataRequest | NoDataRequest = NoDataRequest()
+    declared: tuple[InputDeclaration, ...] = ()
+    trusted_folders: tuple[str, ...] = ()
+
+
+class NotCompared(Struct, frozen=True, tag="none"):
+    """A tensor was not compared with a float one.
+
+    Attributes:
+        reason: Why not, though there was a float model; empty where there was none.
+    """
+
+    reason: str = ""
+
+
+class WeightError(Struct, frozen=True, kw_only=True, tag="compared"):
+    """How far a quantized weight is from the float one that it was made from.
+
+    Attributes:
+        original: Name of the float weight.
+        mean_abs_error: Mean absolute quantization error.
+        max_abs_error: Largest absolute quantization error.
+        mean_error_scales: The mean in units of the scale; 0.25 where values were only rounded.
+    """
+
+    original: str
+    mean_abs_error: float
+    max_abs_error: float
+    mean_error_scales: float
+
+
+class FitAnswer(Struct, frozen=True, kw_only=True):
+    """One question about rows and a model, answered.
+
+    Attributes:
+        fits: Whether the answer is yes.
+        subject: What it is about: an input, the labels, or the data.
+        text: The answer, as a sentence.
+        fix: What to do; empty where nothing must be done.
+    """
+
+    fits: bool
+    subject: str
+    text: str
+    fix: str = ""
 
 
 class QuantizedTensor(Struct, frozen=True, kw_only=True):
@@ -352,6 +531,7 @@ class QuantizedTensor(Struct, frozen=True, kw_only=True):
         scale_max: Largest scale.
         zero_point_min: Smallest zero point.
         zero_point_max: Largest zero point.
+        error: How far a weight is from the float one.
     """
 
     name: str
@@ -364,6 +544,7 @@ class QuantizedTensor(Struct, frozen=True, kw_only=True):
     scale_max: float
     zero_point_min: int
     zero_point_max: int
+    error: WeightError | NotCompared = NotCompared()
 
 
 class InspectResult(Struct, frozen=True, kw_only=True):
@@ -379,6 +560,10 @@ class InspectResult(Struct, frozen=True, kw_only=True):
             where it uses operators that none has.
         quantized: Each quantized tensor.
         foreign_domains: Domains of operators that onnxruntime does not have.
+        quantized_already: How the model is quantized, for a person; empty where it is float.
+        io: Integer inputs and outputs that stand for real numbers, as the file itself says.
+        reference: The float model that weights were compared with; empty for none.
+        data_fit: Whether the rows fit, question by question; empty where there were none.
     """
 
     model: OnnxModel
@@ -389,6 +574,10 @@ class InspectResult(Struct, frozen=True, kw_only=True):
     min_runtime: str
     quantized: tuple[QuantizedTensor, ...]
     foreign_domains: tuple[str, ...] = ()
+    quantized_already: str = ""
+    io: tuple[IntegerTensor, ...] = ()
+    reference: str = ""
+    data_fit: tuple[FitAnswer, ...] = ()
 
 
 class ProbeRequest(Struct, frozen=True, kw_only=True):
@@ -432,8 +621,9 @@ class TurnTimes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         wall_ns: Wall time of each run that was kept.
-        cpu_ns: CPU time of each: of the calling thread at one thread, else of the process.
-        load_ns: Wall time to make the session.
+        cpu_ns: CPU time of each, by the clock of :func:`onnxq.profiling.turns.cpu_clock`.
+        load_ns: Wall time to make the session, and what the first run took longer than the next
+            ones.
         peak_bytes: Peak resident size of the child so far.
     """
 
@@ -462,6 +652,12 @@ class Stage(Generic[RequestT, ResultT]):
         self.result: Final = result
 
 
+SIDE_FILES = Stage(
+    "find side files",
+    "onnxq.graph.external_data:list_side_files",
+    SideFilesRequest,
+    SideFilesResult,
+)
 CONVERT = Stage("convert", "onnxq.conversion.converting:convert", ConvertRequest, ConvertResult)
 LOAD_ROWS = Stage("load rows", "onnxq.datasets.loading:load_rows", LoadRowsRequest, LoadRowsResult)
 PREPARE = Stage("prepare", "onnxq.preparation:prepare", PrepareRequest, PrepareResult)
@@ -480,9 +676,17 @@ PROFILE_OPERATORS = Stage(
     ProfileOperatorsRequest,
     ProfileOperatorsResult,
 )
+PROVIDERS = Stage(
+    "list providers",
+    "onnxq.profiling.provider_listing:list_available",
+    ListProvidersRequest,
+    ListProvidersResult,
+)
+ESTIMATE = Stage("estimate", "onnxq.estimating:estimate", EstimateRequest, EstimateResult)
 INSPECT = Stage("inspect", "onnxq.inspecting:inspect_model", InspectRequest, InspectResult)
 PROBE = Stage("probe", "onnxq.isolation.probing:probe", ProbeRequest, ProbeResult)
 STAGES: tuple[Stage[Any, Any], ...] = (
+    SIDE_FILES,
     CONVERT,
     LOAD_ROWS,
     PREPARE,
@@ -492,6 +696,8 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     PREDICT,
     JUDGE,
     PROFILE_OPERATORS,
+    PROVIDERS,
+    ESTIMATE,
     INSPECT,
     PROBE,
 )

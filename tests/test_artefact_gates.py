@@ -60,7 +60,7 @@ def gate(proto, folder):
 
 
 def test_healthy_model_passes(tmp_path):
-    assert gate(quantized(), tmp_path).gates == ("structure", "loads", "runs")
+    assert gate(quantized(), tmp_path).gates == ("structure", "calibrated", "loads", "runs")
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf, 0.0, -0.05])
@@ -105,3 +105,13 @@ def test_lost_row_is_caught(tmp_path):
     onnx.checker.check_model(proto)
     with pytest.raises(OnnxqError, match="expected float32"):
         gate(proto, tmp_path)
+
+
+def test_activations_that_were_never_calibrated_are_refused(tmp_path):
+    with pytest.raises(OnnxqError, match="none was calibrated") as caught:
+        gate(quantized(scale=1.0, output_scale=1.0), tmp_path)
+    assert caught.value.code == "OQ166"
+
+
+def test_one_scale_of_one_is_no_sign(tmp_path):
+    assert gate(quantized(scale=1.0), tmp_path).gates[1] == "calibrated"

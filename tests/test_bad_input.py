@@ -42,8 +42,8 @@ CASES = [
     Case("web page", "page.onnx", "OQ104", ("page", "Download it again")),
     Case("truncated keras", "truncated.keras", "OQ104", ("truncated.keras",)),
     Case("quantized already", "quantized.onnx", "OQ110", ("QuantizeLinear",)),
-    Case("folder", "folder", "OQ102", ("folder",)),
-    Case("weights with a file", "tiny.onnx --weights w.pt", "OQ100", ("not a factory",), 2),
+    Case("folder", "folder", "OQ102", ("folder/inner.onnx, folder/other.onnx",)),
+    Case("weights with a file", "tiny.onnx --weights w.pt", "OQ100", ("its own weights",), 2),
     Case("bad input declaration", "tiny.onnx --input x:1xx3", "OQ112", ("x:1xx3",), 2),
     # the rows
     Case("missing data", "tiny.onnx --data nosuch.npz", "OQ127", ("nosuch.npz",)),
@@ -154,6 +154,7 @@ def _write_models(place, task):
     (place / "folder").mkdir()
     (place / "folder" / "keep.txt").write_text("keep")
     (place / "folder" / "inner.onnx").write_bytes(whole)
+    (place / "folder" / "other.onnx").write_bytes(whole)
     (place / "w.pt").write_bytes(b"")
     (place / "nets.py").write_text(NETS)
     (place / "broken.py").write_text("raise ValueError('no luck')\n")

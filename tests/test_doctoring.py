@@ -61,7 +61,7 @@ def requirements():
     found = {}
     for text in importlib.metadata.requires("onnxq"):
         name = re.match(r"[A-Za-z0-9-]+", text)[0].lower()
-        extra = re.search(r"extra == ['\"](\w+)['\"]", text)
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", text)
         found.setdefault(extra[1] if extra else "", set()).add(name)
     return found
 
@@ -125,8 +125,8 @@ def test_a_file_that_was_not_opened_is_promised_nothing():
 @pytest.mark.parametrize(
     ("names", "kind", "trust", "supported"),
     [
-        (("m/constants.pkl", "m/code/x.py", "m/data.pkl"), "TORCHSCRIPT", "code", False),
-        (("m/archive_format", "m/data/x"), "TORCH_EXPORT", "code", False),
+        (("m/constants.pkl", "m/code/x.py", "m/data.pkl"), "TORCHSCRIPT", "code", True),
+        (("m/archive_format", "m/data/x"), "TORCH_EXPORT", "code", True),
         (("a.txt",), "ZIP", "none", False),
         (("x.npy", "y.npy"), "NUMPY", "none", False),
     ],
@@ -162,9 +162,36 @@ def test_naming_a_function_is_the_trust(tmp_path):
     assert advice.advice.startswith(f"onnxq run {path}:build ")
 
 
-def test_a_saved_model_is_code(tmp_path):
+def test_a_saved_model_is_scanned_before_it_is_loaded(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
-    assert advise_file(str(tmp_path)).trust == "code"
+    advice = advise_file(str(tmp_path))
+    assert (advice.supported, advice.trust, advice.extra) == (True, "data", "keras")
+    assert "--trust" in advice.trust_reason
+
+
+def test_what_runs_code_says_how_to_trust_it(tmp_path):
+    path = write_zip(tmp_path / "p.pt2", "p/archive_format")
+    assert advise_file(path).advice.startswith(f"onnxq run {shlex.quote(path)} --trust")
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("m.tflite", b"\x1c\0\0\0TFL3"),
+        ("w.safetensors", (2).to_bytes(8, "little") + b"{}"),
+        ("w.weights.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 600),
+    ],
+)
+def test_what_parse_source_takes_is_supported(tmp_path, name, head):
+    (tmp_path / name).write_bytes(head)
+    assert advise_file(str(tmp_path / name)).supported
+
+
+def test_a_folder_stands_for_its_only_onnx_file(tmp_path):
+    write_onnx(tmp_path / "m.onnx")
+    assert advise_file(str(tmp_path)).file_kind == FileKind.ONNX.value
+    write_onnx(tmp_path / "n.onnx")
+    assert advise_file(str(tmp_path)).file_kind == FileKind.FOLDER.value
 
 
 def test_rows_are_no_model(tmp_path):

@@ -12,10 +12,11 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from onnxq.datasets.values import DataRequest
 from onnxq.errors import SourceError
 from onnxq.events import tell_nobody
 from onnxq.inspecting import inspect_model
-from onnxq.stages import InspectRequest
+from onnxq.stages import InspectRequest, NotCompared, WeightError
 
 F = TensorProto.FLOAT
 
@@ -224,3 +225,46 @@ def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(SourceError) as caught:
         inspect(tmp_path / "model.onnx", tmp_path)
     assert caught.value.code == "OQ104"
+
+
+# Errors of weights, and whether rows fit.
+
+
+def test_weights_are_compared_with_a_reference(tmp_path):
+    quantize_dynamic(cnn(tmp_path), tmp_path / "int8.onnx", weight_type=QuantType.QInt8)
+    request = InspectRequest(
+        path=str(tmp_path / "int8.onnx"), reference=str(tmp_path / "model.onnx")
+    )
+    found = inspect_model(request, tmp_path, tell_nobody)
+    tensors = {tensor.name: tensor for tensor in found.quantized}
+    error = tensors["m"].error
+    assert isinstance(error, WeightError)
+    assert error.original == "m"
+    assert 0 < error.mean_abs_error < error.max_abs_error <= tensors["m"].scale_max * 0.51
+    assert tensors["f"].error == NotCompared()
+    assert found.reference == request.reference
+    assert found.quantized_already.startswith("dynamic")
+
+
+def test_what_has_no_original_says_so(tmp_path):
+    quantize_dynamic(cnn(tmp_path), tmp_path / "int8.onnx", weight_type=QuantType.QInt8)
+    other = tmp_path / "other"
+    other.mkdir()
+    node = helper.make_node("MatMul", ["x", "k"], ["y"])
+    reference = save(other, [node], {"x": ["N", 4]}, {"y": ["N", 3]}, [weight("k", 4, 3)])
+    request = InspectRequest(path=str(tmp_path / "int8.onnx"), reference=str(reference))
+    found = inspect_model(request, tmp_path, tell_nobody)
+    error = next(tensor.error for tensor in found.quantized if tensor.name == "m")
+    assert isinstance(error, NotCompared)
+    assert error.reason
+
+
+def test_rows_are_tried(tmp_path):
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    np.savez(tmp_path / "val.npz", x=np.zeros((7, 3, 4, 4)), y=np.arange(7) % 5)
+    data = DataRequest(spec=str(tmp_path / "val.npz"))
+    request = InspectRequest(path=str(cnn(tmp_path)), data=data)
+    answers = inspect_model(request, rows, tell_nobody).data_fit
+    assert answers[0].subject == "x"
+    assert all(answer.fits for answer in answers)

@@ -53,10 +53,10 @@ def test_torch(hide, tmp_path, capfd, monkeypatch):
     assert "pip install 'onnxq[torch]'" in said
 
 
-@pytest.mark.parametrize("package", ["tensorflow", "keras", "tf2onnx"])
-def test_keras(hide, package, tmp_path, capfd, monkeypatch, pytestconfig):
+@pytest.mark.parametrize("packages", [("tensorflow", "torch"), ("keras",), ("tf2onnx",)])
+def test_keras(hide, packages, tmp_path, capfd, monkeypatch, pytestconfig):
     monkeypatch.chdir(tmp_path)
-    hide(package)
+    hide(*packages)
     model = pytestconfig.rootpath / "models" / "mnist_cnn_keras" / "mnist_cnn.keras"
     status, said = run(capfd, model)
     assert status == 1

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxq.errors import UsageError
+from onnxq.metric_choices import parse_metric
 from onnxq.options import (
     drop_metric,
     parse_map,
@@ -47,6 +48,47 @@ def test_what_is_not_a_drop_is_refused_with_the_way_to_write_one(text):
 def test_a_bare_one_is_not_taken_for_a_hundred_percentage_points():
     with pytest.raises(UsageError, match="100 percentage points"):
         parse_max_drop("1")
+
+
+@pytest.mark.parametrize(
+    ("metric", "text", "drop"),
+    [
+        ("top5", "1pp", 0.01),
+        ("f1", "0.02f1", 0.02),
+        ("f1-macro", "2pp", 0.02),
+        ("auroc", "0.01auroc", 0.01),
+        ("psnr-255", "0.5dB", 0.5),
+        ("psnr", "1", 1.0),
+        ("mae", "3", 3.0),
+        ("rmse", "2%", 0.02),
+        ("perplexity", "150%", 1.5),
+        ("m:dice", "0.1dice", 0.1),
+        ("m:dice", "1pp", 0.01),
+    ],
+)
+def test_a_drop_may_have_the_unit_of_its_metric(metric, text, drop):
+    assert parse_max_drop(text, parse_metric(metric)) == pytest.approx(drop)
+
+
+@pytest.mark.parametrize(
+    ("metric", "text"),
+    [
+        ("", "0.01auroc"),
+        ("", "0.5db"),
+        ("top1", "0.3mse"),
+        ("auroc", "0.01f1"),
+        ("psnr", "1pp"),
+        ("r2", "1%"),
+        ("mse", "1pp"),
+        ("auroc", "1"),
+        ("m:dice", "1"),
+        ("m:dice", "0.1iou"),
+    ],
+)
+def test_a_drop_of_another_metric_is_refused_at_once(metric, text):
+    with pytest.raises(UsageError, match="--max-drop") as caught:
+        parse_max_drop(text, parse_metric(metric))
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["1.5", "1.5x", "1.5X", "1.5\u00d7", " 1.5 x"])
@@ -128,7 +170,7 @@ def test_an_input_is_mapped_once():
 
 @pytest.mark.parametrize(
     ("text", "metric"),
-    [("1pp", "rate"), ("1 %", "rate"), ("0.3mse", "mse"), ("0.01", ""), ("", "")],
+    [("1pp", "pp"), ("1 %", "%"), ("0.3mse", "mse"), ("2 dB", "db"), ("0.01", ""), ("", "")],
 )
 def test_a_drop_names_its_metric(text, metric):
     assert drop_metric(text) == metric

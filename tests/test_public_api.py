@@ -14,11 +14,13 @@ import onnxq
 from onnxq import errors, verbs
 
 NAMES = """
-    CalibrationReader ConversionError DatasetError Doctor Estimate Event Failed Finding
-    InferenceError InspectResult Interrupted LimitError Measured MissingDependencyError
-    NotApplicable OnnxqError OutputError ParityError Progressed QuantizationError RecipeError
-    Report Skipped SourceError StageDone StageError StageStarted Unusable UsageError Verdict
-    __version__ doctor inspect read_report run serving_snippet
+    Built CalibrationReader Conversion ConversionError DatasetError Doctor Estimate Event
+    Failed Finding InferenceError InspectResult Interrupted LimitError Measured
+    MissingDependencyError NotApplicable NotProfiled OnnxqError OutputError ParityError Plan
+    Profile Profiled Progressed Quantization QuantizationError RecipeError RecipeFacts Report
+    Skipped SourceError StageDone StageError StageStarted StrictError Unavailable Unusable
+    UsageError Verdict __version__ convert doctor inspect plan profile quantize read_report
+    recipes run serving_snippet
 """
 
 
@@ -60,7 +62,9 @@ def test_the_version_is_the_installed_one():
     assert onnxq.__version__ == importlib.metadata.version("onnxq")
 
 
-@pytest.mark.parametrize("name", ["run", "inspect", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["convert", "doctor", "inspect", "plan", "profile", "quantize", "recipes", "run"]
+)
 def test_the_verbs_are_documented_and_typed(name):
     verb = getattr(onnxq, name)
     assert verb is getattr(verbs, name)

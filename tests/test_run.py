@@ -37,7 +37,7 @@ def test_every_recipe_has_a_row_and_a_file(judged):
     ]  # fmt: skip
     files = {path.name for path in out.iterdir()}
     measured = {v.artefact.file for v in report.variants if isinstance(v, Measured)}
-    assert files == measured | {"report.json", "serve.py"}
+    assert files == measured | {"report.json", "recipes.toml", "serve.py"}
     assert {"tiny.fp32.onnx", "tiny.int8.onnx"} <= measured
 
 

@@ -44,6 +44,7 @@ CASES = {
     "cut.keras": (KERAS[: len(KERAS) // 2], FileKind.BROKEN_ZIP),
     "m.h5": (HDF5 + b"\0" * 40 + b"model_config\0", FileKind.KERAS_HDF5),
     "m.weights.h5": (HDF5 + b"\0" * 40 + b"layer_names\0", FileKind.HDF5),
+    "m.ort": (b"\x1c\0\0\0ORTM", FileKind.ORT_FORMAT),
     "w.pt": (CHECKPOINT, FileKind.TORCH_CHECKPOINT),
     "renamed.onnx": (CHECKPOINT, FileKind.TORCH_CHECKPOINT),
     "old.pth": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02", FileKind.TORCH_CHECKPOINT),

@@ -5,7 +5,17 @@ import pytest
 
 from onnxq.errors import OnnxqError, SourceError, UsageError
 from onnxq.source_parsing import parse_source
-from onnxq.sources import Factory, KerasFile, OnnxFile, OwnWeights, WeightsFile
+from onnxq.sources import (
+    Factory,
+    KerasFile,
+    OnnxFile,
+    OwnWeights,
+    SavedModelFolder,
+    TfliteFile,
+    TorchExportFile,
+    TorchScriptFile,
+    WeightsFile,
+)
 
 ONNX = b"\x08\x08\x12\x07pytorch"
 
@@ -31,6 +41,15 @@ def folder(tmp_path, monkeypatch):
     write_zip(tmp_path / "m.keras", "metadata.json", "config.json", "model.weights.h5")
     write_zip(tmp_path / "script.pt", "s/data.pkl", "s/constants.pkl", "s/code/a.py")
     write_zip(tmp_path / "p.pt2", "p/archive_format")
+    (tmp_path / "model.onnx_data").write_bytes(b"weights")
+    (tmp_path / "m.ort").write_bytes(b"\x1c\0\0\0ORTM")
+    (tmp_path / "m.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 40 + b"model_config\0")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "net.onnx").write_bytes(ONNX)
+    (tmp_path / "one" / "weights.bin").write_bytes(b"weights")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "a.onnx").write_bytes(ONNX)
+    (tmp_path / "two" / "b.onnx").write_bytes(ONNX)
     return tmp_path
 
 
@@ -50,11 +69,41 @@ def write_zip(path, *names):
         ("net:fn", "", Factory("net", "fn", OwnWeights())),
         ("net.py:build", "", Factory("net.py", "build", OwnWeights())),
         ("net.py:build", "w.pt", Factory("net.py", "build", WeightsFile("w.pt"))),
+        ("net:fn", "w.safetensors", Factory("net", "fn", WeightsFile("w.safetensors"))),
+        ("net:fn", "weights.h5", Factory("net", "fn", WeightsFile("weights.h5"))),
+        ("net:fn", "m.h5", Factory("net", "fn", WeightsFile("m.h5"))),
+        ("m.h5", "", KerasFile("m.h5")),
+        ("m.tflite", "", TfliteFile("m.tflite")),
+        ("saved", "", SavedModelFolder("saved")),
+        ("saved/", "", SavedModelFolder("saved")),
+        ("saved/saved_model.pb", "", SavedModelFolder("saved")),
+        ("one", "", OnnxFile("one/net.onnx")),
     ],
 )
 def test_sources(model, weights, expected, folder):
     assert folder.is_dir()
     assert parse_source(model, weights=weights) == expected
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("script.pt", TorchScriptFile("script.pt")), ("p.pt2", TorchExportFile("p.pt2"))],
+)
+def test_what_runs_code_is_taken_only_if_trusted(model, expected):
+    assert parse_source(model, trust=True) == expected
+    with pytest.raises(SourceError, match="can") as caught:
+        parse_source(model)
+    assert caught.value.code == "OQ109"
+    assert f"onnxq run {model} --trust" in caught.value.hint
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_signature_goes_with_a_saved_model():
+    assert parse_source("saved", signature="score") == SavedModelFolder("saved", "score")
+    for model in ("model.onnx", "net.py:build"):
+        with pytest.raises(UsageError, match="not a SavedModel"):
+            parse_source(model, signature="score")
 
 
 @dataclass(frozen=True)
@@ -73,7 +122,9 @@ CASES = [
     Case("nat.py:build", "OQ101", ("Did you mean net.py?",)),
     Case("net.py:build", "OQ101", ("v.pt does not exist", "Did you mean w.pt?"), "v.pt"),
     Case("notes.txt", "OQ102", ("'.txt'", ".onnx, .keras")),
-    Case(".", "OQ102", ("folder without saved_model.pb",)),
+    Case(".", "OQ102", ("folder without saved_model.pb", "Name one of its files", "lfs.onnx")),
+    Case("two", "OQ102", ("two/a.onnx, two/b.onnx",)),
+    Case("model.onnx_data", "OQ102", ("external data of model.onnx",)),
     Case("net.py", "OQ102", ("names no function", "net.py:build")),
     Case("w.pt", "OQ103", ("weights only (2 tensors)", "--weights w.pt", "torch.onnx.export")),
     Case("w.safetensors", "OQ103", ("weights only", "--weights w.safetensors")),
@@ -83,15 +134,13 @@ CASES = [
     Case("lfs.onnx", "OQ104", ("git lfs pull",)),
     Case("page.h5", "OQ104", ("an HTML page", "Download it again")),
     Case("empty.onnx", "OQ104", ("an empty file",)),
-    Case("saved", "OQ111", ("SavedModel", "model.save('model.keras')")),
-    Case("m.tflite", "OQ111", ("TFLite", ".keras, .h5 or .onnx")),
-    Case("script.pt", "OQ111", ("TorchScript", "factory")),
-    Case("p.pt2", "OQ111", ("torch.export", "factory")),
+    Case("m.ort", "OQ111", ("an ORT-format model", ".onnx file")),
     Case("rows.npy", "OQ111", ("--data",)),
-    Case("net.py:build", "OQ104", ("TorchScript", "state_dict()"), "script.pt"),
+    Case("net.py:build", "OQ104", ("TorchScript", "state_dict()", "save_weights"), "script.pt"),
     Case("net.py:build", "OQ104", ("empty file",), "empty.onnx"),
-    Case("net.py:build", "OQ111", ("safetensors", "load_file"), "w.safetensors"),
-    Case("model.onnx", "OQ100", ("not a factory",), "w.pt", UsageError),
+    Case("model.onnx", "OQ100", ("its own weights", "pkg.mod:fn"), "w.pt", UsageError),
+    Case("m.keras", "OQ100", ("its own weights",), "weights.h5", UsageError),
+    Case("w.pt", "OQ100", ("not a factory",), "w.pt", UsageError),
 ]
 
 

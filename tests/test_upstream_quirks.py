@@ -4,9 +4,12 @@ When one fails: read what works around it, see whether the floor of the dependen
 and take both away together.
 """
 
+import contextlib
 import importlib.util
+import io
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import onnx
@@ -290,6 +293,40 @@ def test_tf2onnx_writes_a_gru_of_keras3_as_a_loop(keras_door):
     assert "GRU" not in operators
 
 
+def tflite_of(door, model, folder):
+    converter = door.tf.lite.TFLiteConverter.from_keras_model(model)
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (folder / "model.tflite").write_bytes(converter.convert())
+    return folder / "model.tflite"
+
+
+@pytest.mark.keras
+def test_tf2onnx_writes_the_gelu_of_tflite_as_it_is(keras_door, tmp_path):
+    layers = keras_door.keras.layers
+    x = layers.Input((3,))
+    path = tflite_of(keras_door, keras_door.keras.Model(x, keras_door.keras.ops.gelu(x)), tmp_path)
+    with keras_door.quiet_tf2onnx(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        proto, _ = keras_door.tf2onnx.convert.from_tflite(str(path), opset=17)
+    assert "TFL_GELU" in {node.op_type for node in proto.graph.node}
+
+
+@pytest.mark.keras
+def test_tflite_misreads_a_truncated_file(keras_door, tmp_path):
+    """It says that operators are missing, or runs into their checks; with junk it crashes."""
+    layers = keras_door.keras.layers
+    x = layers.Input((3,))
+    path = tflite_of(keras_door, keras_door.keras.Model(x, layers.Dense(2)(x)), tmp_path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with contextlib.suppress(ValueError):
+            keras_door.tf.lite.Interpreter(str(path))
+            return  # it took the file
+    pytest.fail("TFLite verifies files by now")
+
+
 # What onnxruntime's calibrators lose, and onnxq's own statistics keep.
 
 
@@ -506,3 +543,74 @@ def test_static_quantizer_gives_an_average_the_scale_of_what_it_averages(tmp_pat
         if node.op_type == "QuantizeLinear" and node.input[0].startswith("p")
     )
     assert node.input[1] == "y_scale"
+
+
+# What onnx's own tools get wrong, and the route of .onnx files mends.
+
+
+def function_with_a_default():
+    node = helper.make_node("LeakyRelu", ["p"], ["q"])
+    node.attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+    imports = [helper.make_opsetid("", 17)]
+    default = helper.make_attribute("slope", 0.5)
+    body = helper.make_function("mine", "F", ["p"], ["q"], [node], imports, [], [default])
+    info = helper.make_tensor_value_info
+    call = helper.make_node("F", ["x"], ["y"], domain="mine")
+    graph = helper.make_graph(
+        [call], "g", [info("x", TensorProto.FLOAT, [2])], [info("y", TensorProto.FLOAT, [2])]
+    )
+    imports = [*imports, helper.make_opsetid("mine", 1)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=9, functions=[body])
+
+
+def test_the_inliner_forgets_the_defaults_of_attributes():
+    """onnxq.graph.rewrites.inline_functions writes them into the calls first (onnx 1.23.2)."""
+    inlined = onnx.inliner.inline_local_functions(function_with_a_default())
+    assert not inlined.graph.node[0].attribute
+
+
+@pytest.mark.parametrize(("opset", "operator"), [(9, "Upsample"), (10, "Resize")])
+def test_the_converter_forgets_where_pixels_stood(opset, operator):
+    """onnxq.conversion.opset_lifting says it (onnx 1.23.2)."""
+    info = helper.make_tensor_value_info
+    scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "s")
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x", "s"], ["y"], mode="linear")],
+        "g",
+        [info("x", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [info("y", TensorProto.FLOAT, [1, 1, 8, 8])],
+        [scales],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=5)
+    lifted = onnx.version_converter.convert_version(model, 13)
+    resize = next(node for node in lifted.graph.node if node.op_type == "Resize")
+    assert [attribute.name for attribute in resize.attribute] == ["mode"]
+
+
+# What onnxruntime makes of integer weights.
+
+
+def test_a_dequantized_weight_of_a_convolution_is_computed_at_every_inference(tmp_path):
+    """onnxruntime 1.31.1 folds no DequantizeLinear; so weight-only models hold Cast and Mul."""
+    values = np.arange(16 * 16 * 9, dtype=np.int32).reshape(16, 16, 3, 3) % 255 - 127
+    graph = helper.make_graph(
+        [
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], "dq", axis=0),
+            helper.make_node("Conv", ["x", "w"], ["y"], "conv"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 16, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(values.astype(np.int8), "q"),
+            numpy_helper.from_array(np.full(16, 0.01, np.float32), "s"),
+            numpy_helper.from_array(np.zeros(16, np.int8), "z"),
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(proto, tmp_path / "given.onnx")
+    options = session_options()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    open_session(tmp_path / "given.onnx", options)
+    found = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert found == ["DequantizeLinear", "Conv"]

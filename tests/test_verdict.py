@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnxq.errors import UsageError
 from onnxq.estimates import Estimate, exact, wilson
 from onnxq.measurements import (
     Accuracy,
@@ -33,7 +34,7 @@ from onnxq.reports import (
     Variant,
     Verdict,
 )
-from onnxq.verdict import decide
+from onnxq.verdict import decide, fit_limits
 from onnxq.verdict.words import interval_words
 
 REFERENCE_BYTES = 40_000_000
@@ -74,6 +75,7 @@ def top1(lost, gained, rows):
         value=wilson(rows * 9 // 10, rows),
         drop=drop,
         discordant_rows=lost + gained,
+        scale="rate",
     )
     return Judged(accuracy=accuracy, agreement=agreement())
 
@@ -463,5 +465,84 @@ def test_an_end_inside_the_limit_is_not_rounded_onto_it(high, shown):
         value=Estimate(0.9, 0.85, 0.95, 400, "wilson-95"),
         drop=drop,
         discordant_rows=0,
+        scale="rate",
     )
     assert shown in interval_words(accuracy, drop.low, drop.high, Limits())
+
+
+def judged_by(metric, drop, *, scale="own", higher=True, value=0.9):
+    accuracy = Accuracy(
+        metric=metric,
+        higher_is_better=higher,
+        value=exact(value),
+        drop=Estimate(drop, drop - 0.004, drop + 0.004, 500, "bca-95"),
+        discordant_rows=500,
+        scale=scale,
+    )
+    return Judged(accuracy=accuracy, agreement=agreement())
+
+
+@pytest.mark.parametrize(
+    ("metric", "scale", "said"),
+    [
+        ("auroc", "share", "your limit of 0.01 auroc"),
+        ("f1-macro", "share", "your limit of 0.01 f1"),
+        ("psnr-255", "own", "your limit of 0.01 dB"),
+        ("a/b.py:dice", "own", "your limit of 0.01 dice"),
+        ("a/b.py:right", "rate", "your 1 pp limit"),
+    ],
+)
+def test_each_metric_has_its_words(metric, scale, said):
+    limits = Limits(max_drop=0.01, max_drop_given=True)
+    found = verdict(measured("int8", FAST, judged_by(metric, 0.001, scale=scale)), limits=limits)
+    assert found.kind == "ship"
+    assert said in found.detail
+
+
+def test_a_share_that_is_no_rate_needs_a_limit():
+    found = verdict(measured("int8", FAST, judged_by("f1", 0.001, scale="share")))
+    assert found.kind == "cannot_tell"
+    assert "--max-drop 0.0050f1" in found.detail
+    rate = verdict(measured("int8", FAST, judged_by("top1", 0.001, scale="rate")))
+    assert rate.kind == "ship", "bootstrapped, as of positions, with the default limit"
+
+
+def test_a_drop_in_db_says_so():
+    candidate = measured("int8", FAST, judged_by("psnr-1", 0.3))
+    assert "psnr -0.30 dB (95 % interval" in verdict(candidate).sentence
+
+
+@pytest.mark.parametrize(
+    ("unit", "metric", "scale", "higher", "drop"),
+    [
+        ("", "mse", "own", False, 0.02),
+        ("mse", "mse", "own", False, 0.02),
+        ("%", "mse", "own", False, 0.01),
+        ("%", "perplexity-logits", "own", False, 0.01),
+        ("pp", "top5", "rate", True, 0.02),
+        ("%", "f1-macro", "share", True, 0.02),
+        ("f1", "f1-macro", "share", True, 0.02),
+        ("pp", "m:right", "rate", True, 0.02),
+    ],
+)
+def test_limits_are_taken_into_the_metrics_own_unit(unit, metric, scale, higher, drop):
+    limits = Limits(max_drop=0.02, max_drop_given=True, max_drop_metric=unit)
+    accuracy = judged_by(metric, 0, scale=scale, higher=higher, value=0.5).accuracy
+    assert fit_limits(limits, accuracy).max_drop == drop
+
+
+@pytest.mark.parametrize(
+    ("unit", "metric", "scale", "higher"),
+    [
+        ("mse", "top1", "rate", True),
+        ("pp", "mse", "own", False),
+        ("%", "m:margin", "own", True),
+        ("dice", "m:iou", "own", True),
+    ],
+)
+def test_a_limit_of_another_metric_is_refused(unit, metric, scale, higher):
+    limits = Limits(max_drop=0.02, max_drop_given=True, max_drop_metric=unit)
+    accuracy = judged_by(metric, 0, scale=scale, higher=higher).accuracy
+    with pytest.raises(UsageError, match=f"written in {unit}") as caught:
+        fit_limits(limits, accuracy)
+    assert "--max-drop" in caught.value.hint

@@ -7,9 +7,10 @@
     TensorRanges per method <── choose_range <── TensorStatistics <─────┘
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,11 +27,19 @@ from onnxq.findings import Finding
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.ranges import TensorRanges
-from onnxq.recipes import RangeMethod
+from onnxq.recipes import QuantizationScope, RangeMethod, StaticQdq, ranges_key
 from onnxq.runtime import open_predict
-from onnxq.stages import CalibrateRequest, CalibrateResult
+from onnxq.stages import CalibrateRequest, CalibrateResult, RangesAsked
 
 _STAGE = "calibrate"
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A recipe, and the edges of the graph on its scope."""
+
+    recipe: StaticQdq
+    edges: QdqEdges
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
     Args:
         request: Model, rows, methods, threads. The result does not depend on the order of the
             rows or on the number of threads, bit for bit.
-        folder: Where ranges are written, ``ranges-<method>.json`` each.
+        folder: Where ranges are written, ``ranges-<key>.json`` each.
         tell: Is told how many runs are done.
 
     Returns:
@@ -60,24 +69,47 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
         QuantizationError: If activations are not finite on any row.
     """
     proto = load_proto(request.model.path)
-    edges = find_qdq_edges(proto.graph)
+    wanted = _wanted(request, partial(find_qdq_edges, proto.graph))
+    tensors = _collected(wanted)
     rows = _open_rows(request)
     exposed = folder / "exposed.onnx"
-    write_exposed(proto, edges.collected, exposed)
+    write_exposed(proto, tensors, exposed)
     predict = open_predict(exposed, threads=1)
     statistics = collect_statistics(
-        predict, edges.collected, rows.feeds, rows.names, threads=request.threads, tell=tell
+        predict, tensors, rows.feeds, rows.names, threads=request.threads, tell=tell
     )
     exposed.unlink()
     return CalibrateResult(
         ranges={
-            tag: _write_ranges(ranges, folder)
-            for tag, ranges in _choose(request, edges, statistics).items()
+            ranges.method: _write_ranges(ranges, folder)
+            for ranges in _choose(request, wanted, statistics)
         },
-        tensors=len(edges.collected),
+        tensors=len(tensors),
         rows=rows.feeds.count_rows - rows.feeds.dropped_rows,
         findings=(*_drop_findings(rows.feeds), *_describe(statistics, rows.names)),
     )
+
+
+def _wanted(
+    request: CalibrateRequest, find_edges: Callable[[QuantizationScope], QdqEdges]
+) -> dict[str, _Wanted]:
+    """Find the edges of each recipe on its scope, those of equal keys once."""
+    asked = (*map(_plain, request.methods), *request.asked)
+    by_key = {ranges_key(one.recipe, one.scope): one for one in asked}
+    edges: dict[QuantizationScope, QdqEdges] = {}
+    for one in by_key.values():
+        if one.scope not in edges:
+            edges[one.scope] = find_edges(one.scope)
+    return {key: _Wanted(one.recipe, edges[one.scope]) for key, one in by_key.items()}
+
+
+def _plain(method: RangeMethod) -> RangesAsked:
+    return RangesAsked(recipe=StaticQdq(ranges=method))
+
+
+def _collected(wanted: dict[str, _Wanted]) -> tuple[str, ...]:
+    """Unite the activations that must be seen, in the order of the graph but for scopes' own."""
+    return tuple(dict.fromkeys(name for one in wanted.values() for name in one.edges.collected))
 
 
 def collect_statistics(
@@ -150,35 +182,26 @@ def _open_rows(request: CalibrateRequest) -> _Rows:
 
 
 def _choose(
-    request: CalibrateRequest, edges: QdqEdges, statistics: dict[str, TensorStatistics]
-) -> dict[str, TensorRanges]:
+    request: CalibrateRequest, wanted: dict[str, _Wanted], statistics: dict[str, TensorStatistics]
+) -> Iterator[TensorRanges]:
     for name, one in statistics.items():
         if not one.count:
             message = f"activation {name} has no values: no calibration row gives finite ones."
             hint = "Check the preprocessing (--preprocess), and the model on one row: onnxq inspect"
             raise QuantizationError(message, code="OQ143", hint=hint)
-    return {
-        _tag(method): _choose_by(method, request.model.sha256, edges, statistics)
-        for method in request.methods
-    }
-
-
-def _choose_by(
-    method: RangeMethod, sha256: str, edges: QdqEdges, statistics: dict[str, TensorStatistics]
-) -> TensorRanges:
-    chosen = {
-        name: choose_range(one, method, may_clip=name not in edges.unclipped)
-        for name, one in statistics.items()
-    }
-    return TensorRanges(
-        method=_tag(method),
-        ranges={name: chosen[leader] for name, leader in sorted(edges.leaders.items())},
-        model_sha256=sha256,
-    )
-
-
-def _tag(method: RangeMethod) -> str:
-    return str(method.__struct_config__.tag)
+    for key, asked in wanted.items():
+        edges = asked.edges
+        chosen = {
+            name: choose_range(
+                statistics[name],
+                edges.methods.get(name, asked.recipe.ranges),
+                may_clip=name not in edges.unclipped,
+                activation=asked.recipe.activation,
+            )
+            for name in edges.collected
+        } | edges.fixed
+        ranges = {name: chosen[leader] for name, leader in sorted(edges.leaders.items())}
+        yield TensorRanges(method=key, ranges=ranges, model_sha256=request.model.sha256)
 
 
 def _write_ranges(ranges: TensorRanges, folder: Path) -> str:

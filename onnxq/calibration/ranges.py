@@ -1,8 +1,9 @@
 """How a range is chosen from a tensor's statistics.
 
-The target is asymmetric uint8: ``q = clamp(round(x / s) + z, 0, 255)`` with
-``s = (high - low) / 255`` and ``z = round(-low / s)``. Zero must be exact (padding and ReLU live
-there), so every range includes it.
+Two grids are targets. Asymmetric uint8: ``q = clamp(round(x / s) + z, 0, 255)`` with
+``s = (high - low) / 255`` and ``z = round(-low / s)``. Symmetric int16: ``q = clamp(round(x / s),
+-32767, 32767)`` with ``s = high / 32767`` and ``low = -high``. Zero must be exact (padding and
+ReLU live there), so every range includes it.
 """
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from onnxq.calibration.outliers import find_outliers
 from onnxq.calibration.statistics import Float64s, Histogram, TensorStatistics, histogram
 from onnxq.ranges import TensorRange
-from onnxq.recipes import MeanSquaredError, MinMax, RangeMethod
+from onnxq.recipes import Activation, MeanSquaredError, MinMax, Percentile, RangeMethod
 
 LEVELS = 255
 """Steps of a uint8 range."""
+
+SYMMETRIC_LEVELS = 65534
+"""Steps of a symmetric int16 range."""
 
 _POINT_RATIO = 1e-9  # bins narrower than this part of their values are points
 _OCTAVES = 10  # how far below the extremes a range may end: a factor of 1024
@@ -24,7 +28,11 @@ _SWEEPS = 4
 
 
 def choose_range(
-    statistics: TensorStatistics, method: RangeMethod, *, may_clip: bool
+    statistics: TensorStatistics,
+    method: RangeMethod,
+    *,
+    may_clip: bool,
+    activation: Activation = "uint8",
 ) -> TensorRange:
     """Choose the range of one tensor.
 
@@ -33,6 +41,7 @@ def choose_range(
         method: How.
         may_clip: Whether values that occur may be cut off. They may not where they are what the
             model says: in front of a Sigmoid, a Softmax or a graph output.
+        activation: The grid; ``int16`` gives a range that is symmetric about zero.
 
     Returns:
         A range that includes zero. Masks and stray rows, as :func:`find_outliers` tells them, are
@@ -46,16 +55,75 @@ def choose_range(
         raise ValueError(message)
     plain = find_outliers(statistics)
     low, high = min(0.0, plain.low), max(0.0, plain.high)
+    is_symmetric = activation == "int16"
+    if may_clip and low < high and not isinstance(method, MinMax):
+        bins = histogram(statistics, plain.low, plain.high)
+        bins = _magnitudes(bins) if is_symmetric else bins
+        low, high = _clip(bins, method, is_symmetric=is_symmetric)
+    if is_symmetric:
+        high = max(-low, high)
+        low = -high
+    return TensorRange(low, high)
+
+
+def _clip(
+    bins: Histogram, method: MeanSquaredError | Percentile, *, is_symmetric: bool
+) -> tuple[float, float]:
     match method:
-        case MinMax():
-            return TensorRange(low, high)
+        case Percentile(percent=percent):
+            return _percentiles(bins, percent, one_sided=is_symmetric)
+        case MeanSquaredError() if is_symmetric:
+            return 0.0, _least_error_magnitude(bins)
         case MeanSquaredError():
-            if not may_clip or low == high:
-                return TensorRange(low, high)
-            return TensorRange(*_least_error(histogram(statistics, plain.low, plain.high)))
+            return _least_error(bins)
 
 
-def expected_error(bins: Histogram, lows: Float64s, highs: Float64s) -> Float64s:
+def _percentiles(bins: Histogram, percent: float, *, one_sided: bool) -> tuple[float, float]:
+    """Cut a share of the values off, half of it at each end, or all of it at the upper one.
+
+    Within a bin values are taken to be spread evenly, so that ends are interpolated as
+    ``np.percentile`` does between its points; a bin is 1/128 of its values wide at most.
+    """
+    shares = np.concatenate([[0.0], np.cumsum(bins.weights)]) / bins.weights.sum()
+    cut = (1.0 - percent / 100.0) / (1.0 if one_sided else 2.0)
+    low = 0.0 if one_sided else _at_share(bins, shares, cut)
+    return min(0.0, low), max(0.0, _at_share(bins, shares, 1.0 - cut))
+
+
+def _at_share(bins: Histogram, shares: Float64s, share: float) -> float:
+    """Return the value below which a share of all values lies."""
+    at = int(np.clip(np.searchsorted(shares, share) - 1, 0, len(bins.weights) - 1))
+    part = (share - shares[at]) / (shares[at + 1] - shares[at])
+    low, high = float(bins.lows[at]), float(bins.highs[at])
+    return low + (high - low) * float(np.clip(part, 0.0, 1.0))
+
+
+def _magnitudes(bins: Histogram) -> Histogram:
+    """Fold a histogram about zero; no bin holds values of both signs."""
+    lows = np.where(bins.highs > 0, bins.lows, -bins.highs)
+    highs = np.where(bins.highs > 0, bins.highs, -bins.lows)
+    order = np.argsort(lows, kind="stable")
+    return Histogram(np.maximum(lows, 0.0)[order], highs[order], bins.weights[order])
+
+
+def _least_error_magnitude(bins: Histogram) -> float:
+    """Find the symmetric range with the least expected error: one grid, then a finer one.
+
+    Folded about zero, the right half of the grid holds half of the steps.
+    """
+    limit = float(bins.highs.max())
+    best = limit
+    for factors in (_COARSE, *_FINER):
+        tops = np.minimum(best * factors, limit)
+        tops = -np.sort(-tops)  # of equals the wider wins
+        errors = expected_error(bins, np.zeros_like(tops), tops, levels=SYMMETRIC_LEVELS // 2)
+        best = float(tops[np.argmin(errors)])
+    return best
+
+
+def expected_error(
+    bins: Histogram, lows: Float64s, highs: Float64s, *, levels: int = LEVELS
+) -> Float64s:
     """Predict the squared quantization error of ranges.
 
     Within a bin, values are taken to be spread evenly; on that assumption the result is exact,
@@ -68,13 +136,14 @@ def expected_error(bins: Histogram, lows: Float64s, highs: Float64s) -> Float64s
         bins: Of finite values.
         lows: Lower ends ``[candidates]``, at most zero.
         highs: Upper ends ``[candidates]``, at least zero; above ``lows``.
+        levels: Steps from the lowest integer to the highest.
 
     Returns:
         Sum of squared errors over all values ``[candidates]``.
     """
-    step = ((highs - lows) / LEVELS)[:, np.newaxis]
+    step = ((highs - lows) / levels)[:, np.newaxis]
     zero_point = np.rint(-lows[:, np.newaxis] / step)
-    first, last = -zero_point * step, (LEVELS - zero_point) * step
+    first, last = -zero_point * step, (levels - zero_point) * step
 
     def integral(values: Float64s) -> Float64s:
         inside = np.clip(values, first, last)

@@ -74,10 +74,11 @@ def size_unit(sizes_bytes: Iterable[int]) -> tuple[str, float]:
 
 
 def size_text(size_bytes: int) -> str:
-    """Write a size with about three digits: ``11.8 MB``, ``5.9 kB``, ``32 B``."""
+    """Write a size with about three digits: ``1.2 GB``, ``11.8 MB``, ``5.9 kB``, ``32 B``."""
     if size_bytes < _KILO:
         return f"{size_bytes} B"
-    unit, unit_bytes = size_unit([size_bytes])
+    is_huge = size_bytes >= _KILO**3
+    unit, unit_bytes = ("GB", _KILO**3) if is_huge else size_unit([size_bytes])
     size = size_bytes / unit_bytes
     return f"{size:.{max(decimals_for([size]) - 1, 0)}f} {unit}"
 

@@ -12,23 +12,25 @@ from onnxq.cli.cells import (
 from onnxq.cli.fitting import Cell, Column, Tone
 from onnxq.cli.front import standings_of, undominated
 from onnxq.cli.quality_columns import ABSENT, measured_cells, quality_columns
+from onnxq.cli.side_by_side import SideBySide
 from onnxq.measurements import (
     TIE_HIGH,
     TIE_LOW,
     Latency,
     SpeedRatio,
 )
-from onnxq.reports import Failed, Measured, NotApplicable, Report, Skipped, Variant
+from onnxq.reports import Failed, Measured, NotApplicable, Skipped, Unusable, Variant
+from onnxq.wording import count_noun
 
 _NAME = 16
 _LEAST_TO_RANK = 3
 
 # The higher, the sooner a column is left out on a narrow screen.
-_RANK_TAIL, _RANK_SIZE_RATIO, _RANK_OTHER_THREADS = 5, 4, 1
+_RANK_OTHER_TAIL, _RANK_TAIL, _RANK_SIZE_RATIO, _RANK_OTHER_THREADS = 6, 5, 4, 1
 _RANK_TIME, _RANK_SIZE = -1, -3
 
 
-def report_columns(report: Report, note_marks: dict[str, str]) -> tuple[Column, ...]:
+def report_columns(report: SideBySide, note_marks: dict[str, str]) -> tuple[Column, ...]:
     """Lay out a report's variants, one row each, in the report's order.
 
     Args:
@@ -40,17 +42,22 @@ def report_columns(report: Report, note_marks: dict[str, str]) -> tuple[Column, 
     """
     rows = report.variants
     return (
-        Column(
-            title=("", "recipe"),
-            cells=tuple(Cell(row.alias) for row in rows),
-            numbers=False,
-            crop_to=_NAME,
-        ),
-        *_size_columns(report),
-        *_time_columns(report),
-        *_speed_columns(rows, report.reference),
+        name_column("recipe", (row.alias for row in rows)),
+        *size_columns(report),
+        *time_columns(rows, 0),
+        *speed_columns(rows, report.reference),
         *quality_columns(report),
-        _mark_column(report, note_marks),
+        mark_column(report, note_marks),
+    )
+
+
+def name_column(title: str, names: Iterable[str], lines: int = 2) -> Column:
+    """Lay out what the rows are called; long names may be cut in their middle."""
+    return Column(
+        title=(*[""] * (lines - 1), title),
+        cells=tuple(map(Cell, names)),
+        numbers=False,
+        crop_to=_NAME,
     )
 
 
@@ -64,14 +71,15 @@ def speed_tone(speed: SpeedRatio) -> Tone:
 def clock_label(speed: SpeedRatio) -> str:
     """Name what a ratio is a ratio of: ``1 thread CPU`` or ``2 threads wall``."""
     clock = "CPU" if speed.clock == "cpu" else "wall"
-    return f"{speed.threads} thread{'' if speed.threads == 1 else 's'} {clock}"
+    return f"{count_noun(speed.threads, 'thread')} {clock}"
 
 
 def _measured(rows: Iterable[Variant]) -> tuple[Measured, ...]:
     return tuple(row for row in rows if isinstance(row, Measured))
 
 
-def _size_columns(report: Report) -> tuple[Column, Column]:
+def size_columns(report: SideBySide) -> tuple[Column, Column]:
+    """Lay out file sizes, and their ratio to the reference's."""
     rows = report.variants
     sizes = {row.alias: row.artefact.size.file_bytes for row in _measured(rows)}
     unit, unit_bytes = size_unit(sizes.values())
@@ -96,19 +104,28 @@ def _size_columns(report: Report) -> tuple[Column, Column]:
     )
 
 
-def _time_columns(report: Report) -> tuple[Column, ...]:
-    rows = report.variants
-    first = {row.alias: row.latencies[0] for row in _measured(rows) if row.latencies}
-    if not first:
+def time_columns(rows: Sequence[Variant], place: int) -> tuple[Column, ...]:
+    """Lay out the times of one inference at one thread count.
+
+    Args:
+        rows: The rows of the table.
+        place: Which thread count of those measured.
+
+    Returns:
+        The typical time and the 90th percentile; nothing where there are none.
+    """
+    there = {row.alias: row.latencies[place] for row in _measured(rows) if row.latencies[place:]}
+    if not there:
         return ()
-    threads = next(iter(first.values())).threads
-    label = f"{threads} thread{'' if threads == 1 else 's'}"
-    medians = {alias: median_ns(latency) for alias, latency in first.items()}
-    tails = {alias: latency.wall_p90_ns for alias, latency in first.items()}
+    threads = next(iter(there.values())).threads
+    label = count_noun(threads, "thread")
+    medians = {alias: median_ns(latency) for alias, latency in there.items()}
+    tails = {alias: latency.wall_p90_ns for alias, latency in there.items()}
     unit = time_unit([*medians.values(), *tails.values()])
+    ranks = (_RANK_OTHER_THREADS, _RANK_OTHER_TAIL) if place else (_RANK_TIME, _RANK_TAIL)
     return (
-        _times(rows, medians, (label, "CPU" if threads == 1 else "p50"), unit, _RANK_TIME),
-        _times(rows, tails, (label, "p90"), unit, _RANK_TAIL),
+        _times(rows, medians, (label, "CPU" if threads == 1 else "p50"), unit, ranks[0]),
+        _times(rows, tails, (label, "p90"), unit, ranks[1]),
     )
 
 
@@ -133,7 +150,8 @@ def _times(
     return Column(title=(title[0], f"{title[1]} {unit[0]}"), cells=cells, drop_rank=drop_rank)
 
 
-def _speed_columns(rows: Sequence[Variant], reference: str) -> tuple[Column, ...]:
+def speed_columns(rows: Sequence[Variant], reference: str) -> tuple[Column, ...]:
+    """Lay out how many times faster than the reference each row is, at each thread count."""
     compared = [row.speed for row in _measured(rows) if row.speed]
     labels = [clock_label(speed) for speed in compared[0]] if compared else []
     return tuple(
@@ -148,7 +166,7 @@ def _speed_columns(rows: Sequence[Variant], reference: str) -> tuple[Column, ...
 
 def _speed_cell(row: Variant, place: int, reference: str) -> Cell:
     if not isinstance(row, Measured):
-        return Cell(_state(row), "quiet") if place == 0 else ABSENT
+        return Cell(state_word(row), "quiet") if place == 0 else ABSENT
     if row.alias == reference:
         return Cell(ratio(1.0))
     if len(row.speed) <= place:
@@ -157,7 +175,8 @@ def _speed_cell(row: Variant, place: int, reference: str) -> Cell:
     return Cell(ratio_with_error(speed.ratio), speed_tone(speed))
 
 
-def _state(row: Variant) -> str:
+def state_word(row: Failed | NotApplicable | Skipped | Unusable) -> str:
+    """Return one word for why a row has no figures."""
     match row:
         case Skipped():
             return "skipped"
@@ -165,11 +184,12 @@ def _state(row: Variant) -> str:
             return "n/a"
         case Failed():
             return "failed"
-        case _:
+        case Unusable():
             return "unusable"
 
 
-def _mark_column(report: Report, note_marks: dict[str, str]) -> Column:
+def mark_column(report: SideBySide, note_marks: dict[str, str]) -> Column:
+    """Lay out the marks: ``★`` on the front, ``=`` a tie, the number of a note."""
     stars = front_of(report)
 
     def cell(row: Variant) -> Cell:
@@ -180,7 +200,7 @@ def _mark_column(report: Report, note_marks: dict[str, str]) -> Column:
     return Column(title=("", ""), cells=tuple(map(cell, report.variants)), numbers=False)
 
 
-def front_of(report: Report) -> frozenset[str]:
+def front_of(report: SideBySide) -> frozenset[str]:
     """Return the aliases that carry a star: none where there are too few to rank."""
     standings = standings_of(_measured(report.variants), report.reference)
     return undominated(standings) if len(standings) >= _LEAST_TO_RANK else frozenset()

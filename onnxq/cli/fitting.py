@@ -91,10 +91,10 @@ def fit_columns(columns: Iterable[Column], width: int, ellipsis: str) -> tuple[C
     fitting = _drop(
         fitting, width, [column.drop_rank for column in fitting if column.drop_rank < KEEP]
     )
-    excess = max(total_width(fitting) - width, 0)
+    widths = _cropped_widths(fitting, width)
     return tuple(
-        _crop(column, max(column.width - excess, 1), ellipsis) if column.crop_to else column
-        for column in fitting
+        _crop(column, narrow, ellipsis) if column.crop_to else column
+        for column, narrow in zip(fitting, widths, strict=True)
     )
 
 
@@ -110,6 +110,23 @@ def _cropped_width(columns: Iterable[Column]) -> int:
     columns = tuple(columns)
     saved = sum(max(c.width - c.crop_to, 0) for c in columns if c.crop_to)
     return total_width(columns) - saved
+
+
+def _cropped_widths(columns: tuple[Column, ...], width: int) -> list[int]:
+    """Cut the columns that may be cut, first the one that is longest over what it bears."""
+    widths = [column.width for column in columns]
+    excess = total_width(columns) - width
+    while excess > 0:
+        over = [
+            (own - column.crop_to, place)
+            for place, (column, own) in enumerate(zip(columns, widths, strict=True))
+            if column.crop_to and own > 1
+        ]
+        if not over:
+            break
+        widths[max(over)[1]] -= 1
+        excess -= 1
+    return widths
 
 
 def _crop(column: Column, width: int, ellipsis: str) -> Column:

@@ -1,11 +1,12 @@
 """The notes under the table: one a variant, each a because, and one a finding."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnxq.cli.cells import percent, rounded_up, signed, time_unit
 from onnxq.cli.metric_words import change_of, words_for
 from onnxq.cli.operator_rows import operator_rows
+from onnxq.cli.side_by_side import SideBySide
 from onnxq.findings import Finding
 from onnxq.measurements import TIE_LOW, Accuracy, Judged, OperatorTime, SpeedRatio
 from onnxq.reports import (
@@ -14,13 +15,14 @@ from onnxq.reports import (
     Limits,
     Measured,
     NotApplicable,
-    Report,
     Skipped,
     Unusable,
     Variant,
 )
+from onnxq.verdict import has_limit
 from onnxq.wording import count_noun
 
+NO_REMARKS: Mapping[str, str] = {}
 _REASONS_SHOWN = 2
 _NOTABLE_SHARE = 0.05
 _SLOWER = "OQ201"
@@ -46,22 +48,46 @@ class Note:
     text: str
 
 
-def report_notes(report: Report) -> tuple[Note, ...]:
-    """Write the notes of a report: the variants' in the table's order, then the findings."""
-    aliases = {variant.alias for variant in report.variants}
-    texts = {variant.alias: _variant_text(report, variant) for variant in report.variants}
+def report_notes(report: SideBySide, remarks: Mapping[str, str] = NO_REMARKS) -> tuple[Note, ...]:
+    """Write the notes of a report: the variants' in the table's order, then the findings.
+
+    Args:
+        report: What the notes are about.
+        remarks: What else is to be said of a row, by its alias.
+
+    Returns:
+        The notes.
+    """
+    texts = {
+        variant.alias: " ".join(
+            filter(None, (_variant_text(report, variant), remarks.get(variant.alias, "")))
+        )
+        for variant in report.variants
+    }
+    return (*numbered_notes(texts), *finding_notes(report.findings, besides=texts))
+
+
+def numbered_notes(texts: Mapping[str, str]) -> tuple[Note, ...]:
+    """Write a numbered note about each row of a table that there is something to say about."""
     said = [(alias, text) for alias, text in texts.items() if text]
-    return (
-        *(Note(mark=str(n), subject=a, text=t) for n, (a, t) in enumerate(said, start=1)),
-        *(
-            Note(
-                mark="!" if finding.severity == "warning" else "i",
-                subject=finding.subject,
-                text=_finding_text(finding),
-            )
-            for finding in sorted(report.findings, key=lambda f: f.severity != "warning")
-            if finding.subject not in aliases
-        ),
+    return tuple(Note(mark=str(n), subject=a, text=t) for n, (a, t) in enumerate(said, start=1))
+
+
+def finding_notes(findings: Iterable[Finding], besides: Collection[str] = ()) -> tuple[Note, ...]:
+    """Write a note for each finding, warnings first.
+
+    Args:
+        findings: What was found.
+        besides: Subjects whose findings are told elsewhere.
+    """
+    return tuple(
+        Note(
+            mark="!" if finding.severity == "warning" else "i",
+            subject=finding.subject,
+            text=finding_text(finding),
+        )
+        for finding in sorted(findings, key=lambda f: f.severity != "warning")
+        if finding.subject not in besides
     )
 
 
@@ -70,25 +96,32 @@ def note_marks(notes: Iterable[Note]) -> dict[str, str]:
     return {note.subject: note.mark for note in notes if note.mark.isdecimal()}
 
 
-def _variant_text(report: Report, variant: Variant) -> str:
+def _variant_text(report: SideBySide, variant: Variant) -> str:
     about = [finding for finding in report.findings if finding.subject == variant.alias]
-    slower = [_finding_text(finding) for finding in about if finding.code == _SLOWER]
+    slower = [finding_text(finding) for finding in about if finding.code == _SLOWER]
     match variant:
         case Measured():
             sentences = _measured_sentences(report, variant, slower)
-        case Skipped(reason=reason):
-            sentences = [_sentence(f"skipped: {reason}")]
-        case NotApplicable(reason=reason):
-            sentences = [_sentence(f"not applicable: {reason}")]
-        case Unusable(reason=reason):
-            sentences = [_sentence(f"unusable, never recommended: {reason}")]
-        case Failed(code=code, reason=reason, hint=hint):
-            sentences = [_sentence(f"failed ({code}): {reason}"), _sentence(hint)]
-    others = [_finding_text(finding) for finding in about if finding.code != _SLOWER]
+        case _:
+            sentences = state_sentences(variant)
+    others = [finding_text(finding) for finding in about if finding.code != _SLOWER]
     return " ".join(filter(None, (*sentences, *others)))
 
 
-def _measured_sentences(report: Report, variant: Measured, slower: list[str]) -> list[str]:
+def state_sentences(variant: Skipped | NotApplicable | Unusable | Failed) -> list[str]:
+    """Say why a row has no figures."""
+    match variant:
+        case Skipped(reason=reason):
+            return [_sentence(f"skipped: {reason}")]
+        case NotApplicable(reason=reason):
+            return [_sentence(f"not applicable: {reason}")]
+        case Unusable(reason=reason):
+            return [_sentence(f"unusable, never recommended: {reason}")]
+        case Failed(code=code, reason=reason, hint=hint):
+            return [_sentence(f"failed ({code}): {reason}"), _sentence(hint)]
+
+
+def _measured_sentences(report: SideBySide, variant: Measured, slower: list[str]) -> list[str]:
     if variant.alias == report.reference:
         return []
     measured = (v for v in report.variants if isinstance(v, Measured))
@@ -97,12 +130,12 @@ def _measured_sentences(report: Report, variant: Measured, slower: list[str]) ->
     return [
         *(slower or [speed_sentence(variant, reference)]),
         drop_sentence(judged.accuracy, report.limits) if isinstance(judged, Judged) else "",
-        _nodes_sentence(variant.artefact),
+        nodes_sentence(variant.artefact),
     ]
 
 
 def speed_sentence(variant: Measured, reference: Measured) -> str:
-    """Say why a variant is not faster than fp32; nothing where it is.
+    """Say why a variant is not faster than the reference; nothing where it is.
 
     The reason is the family of operators whose time grew most, or shrank least.
     """
@@ -111,21 +144,22 @@ def speed_sentence(variant: Measured, reference: Measured) -> str:
     speed = variant.speed[0]
     if speed.ratio.value > 1 and not speed.is_tie:
         return ""
-    reason = _time_reason(variant.operators, reference.operators)
-    return f"{_standing(speed)}{f': {reason}' if reason else '.'}"
+    reason = _time_reason(variant.operators, reference)
+    return f"{_standing(speed, reference.alias)}{f': {reason}' if reason else '.'}"
 
 
-def _standing(speed: SpeedRatio) -> str:
+def _standing(speed: SpeedRatio, reference: str) -> str:
     if speed.ratio.high < TIE_LOW:
-        return "slower than fp32 here"
+        return f"slower than {reference} here"
     low, high = speed.ratio.low, speed.ratio.high
-    return f"a tie with fp32 (95% interval of the ratio {low:.2f} to {high:.2f})"
+    return f"a tie with {reference} (95% interval of the ratio {low:.2f} to {high:.2f})"
 
 
-def _time_reason(others: tuple[OperatorTime, ...], floats: tuple[OperatorTime, ...]) -> str:
-    if not others:
+def _time_reason(others: tuple[OperatorTime, ...], reference: Measured) -> str:
+    if not others or any(time.is_compiled for time in others):
         return ""
-    rows = operator_rows(floats, others, most=len(others) + len(floats))
+    before = reference.operators
+    rows = operator_rows(before, others, most=len(others) + len(before))
     total = sum(row.other_ns for row in rows)
     worst = max(rows, key=lambda row: row.other_ns - row.float_ns)
     if worst.other_ns - worst.float_ns < _NOTABLE_SHARE * total:
@@ -134,10 +168,11 @@ def _time_reason(others: tuple[OperatorTime, ...], floats: tuple[OperatorTime, .
     time = next((t for t in others if t.operator == name), None)
     share = worst.other_ns / total
     count = f"{count_noun(time.count, 'node')} of {name}" if time else name
-    before = f"{_time(worst.float_ns)} in fp32" if worst.float_ns else "fp32 has none"
+    alias = reference.alias
+    then = f"{_time(worst.float_ns)} in {alias}" if worst.float_ns else f"{alias} has none"
     remedy = f" {_REMEDIES[name]}" if name in _REMEDIES else ""
     spent = f"{percent(share, 0)}% of its time is in {count}"
-    return f"{spent} ({_time(worst.other_ns)}; {before}).{remedy}"
+    return f"{spent} ({_time(worst.other_ns)}; {then}).{remedy}"
 
 
 def _time(nanoseconds: float) -> str:
@@ -148,7 +183,7 @@ def _time(nanoseconds: float) -> str:
 def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
     """Say that a drop is, or may be, over the limit; nothing where it is inside."""
     drop = accuracy.drop
-    if drop.high <= limits.max_drop:
+    if drop.high <= limits.max_drop or not has_limit(accuracy, limits):
         return ""
     words, moved = words_for(accuracy), change_of(accuracy)
     flag = "--max-drop" if limits.max_drop_given else "the default limit,"
@@ -159,7 +194,8 @@ def drop_sentence(accuracy: Accuracy, limits: Limits) -> str:
     return f"The 95% interval, {ends} {words.unit}, {verb} {limit}."
 
 
-def _nodes_sentence(artefact: Artefact) -> str:
+def nodes_sentence(artefact: Artefact) -> str:
+    """Say how many nodes were quantized, and why the others were not; nothing where none could."""
     if not artefact.quantizable_nodes:
         return ""
     by_reason: dict[str, list[str]] = {}
@@ -180,7 +216,8 @@ def _left_clause(names: Sequence[str], reason: str) -> str:
     return f"{names[0]}{others} ({reason})"
 
 
-def _finding_text(finding: Finding) -> str:
+def finding_text(finding: Finding) -> str:
+    """Write a finding: what, what to do, its code."""
     fix = f" {_sentence(f'Fix: {finding.fix}')}" if finding.fix else ""
     return f"{_sentence(finding.message)}{fix} [{finding.code}]"
 

@@ -6,6 +6,7 @@ document and nothing else, in bytes that no terminal library touched.
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -45,6 +46,22 @@ class Presentation:
     def screen(self, stream: TextIO) -> Screen:
         """Find out what a stream can show."""
         return read_screen(stream, self.color, os.environ)
+
+
+def present(
+    presentation: Presentation, json_of: Callable[[], bytes], text_of: Callable[[Screen], str]
+) -> None:
+    """Show what a command found, on stdout.
+
+    Args:
+        presentation: How to show it.
+        json_of: Writes it as one document.
+        text_of: Draws it for a screen.
+    """
+    if presentation.json:
+        write_bytes(json_of(), sys.stdout)
+    elif presentation.shows_report:
+        write_text(text_of(presentation.screen(sys.stdout)), sys.stdout)
 
 
 def write_text(text: str, stream: TextIO) -> None:

@@ -14,9 +14,11 @@ from onnxq.cli.cells import (
 )
 from onnxq.cli.fitting import Cell, Column, Tone
 from onnxq.cli.metric_words import change_of, words_for
+from onnxq.cli.side_by_side import SideBySide
 from onnxq.estimates import Estimate
 from onnxq.measurements import Accuracy, Agreement, Compared, Judged, NoClasses
-from onnxq.reports import Limits, Measured, Report, Variant
+from onnxq.reports import Limits, Measured, Variant
+from onnxq.verdict import has_limit
 
 ABSENT = Cell(NOT_MEASURED, "quiet")
 _REFERENCE = Cell("reference", "quiet")
@@ -28,7 +30,7 @@ def measured_cells(rows: Iterable[Variant], cell: Callable[[Measured], Cell]) ->
     return tuple(cell(row) if isinstance(row, Measured) else ABSENT for row in rows)
 
 
-def quality_columns(report: Report) -> tuple[Column, ...]:
+def quality_columns(report: SideBySide) -> tuple[Column, ...]:
     """Lay out what the candidates are worth: the metric where there are labels, and agreement.
 
     Args:
@@ -48,7 +50,7 @@ def quality_columns(report: Report) -> tuple[Column, ...]:
     )
 
 
-def _metric_columns(report: Report, accuracies: dict[str, Accuracy]) -> tuple[Column, Column]:
+def _metric_columns(report: SideBySide, accuracies: dict[str, Accuracy]) -> tuple[Column, Column]:
     rows = report.variants
     words = words_for(next(iter(accuracies.values())))
     digits = words.digits
@@ -65,7 +67,7 @@ def _metric_columns(report: Report, accuracies: dict[str, Accuracy]) -> tuple[Co
         ends = interval_text(moved.low, moved.high, digits)
         tail = plus_minus(moved, digits) if short else ends
         text = f"{signed(moved.value, digits)} {tail}"
-        return Cell(text, _drop_tone(accuracy.drop, report.limits))
+        return Cell(text, _drop_tone(accuracy, report.limits))
 
     return (
         Column(title=("", words.name), cells=measured_cells(rows, value), drop_rank=_RANK_METRIC),
@@ -78,14 +80,16 @@ def _metric_columns(report: Report, accuracies: dict[str, Accuracy]) -> tuple[Co
     )
 
 
-def _drop_tone(drop: Estimate, limits: Limits) -> Tone:
-    if drop.low > limits.max_drop:
+def _drop_tone(accuracy: Accuracy, limits: Limits) -> Tone:
+    if not has_limit(accuracy, limits):
+        return "plain"
+    if accuracy.drop.low > limits.max_drop:
         return "bad"
-    return "doubtful" if drop.high > limits.max_drop else "plain"
+    return "doubtful" if accuracy.drop.high > limits.max_drop else "plain"
 
 
 def _agreement_columns(
-    report: Report, agreements: dict[str, Agreement], rank: int
+    report: SideBySide, agreements: dict[str, Agreement], rank: int
 ) -> tuple[Column, ...]:
     rows = report.variants
     # fp32 agrees with itself: that is no news.

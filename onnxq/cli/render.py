@@ -4,12 +4,19 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from onnxq.cli.columns import front_of, report_columns
-from onnxq.cli.fitting import Column
+from onnxq.cli.columns import report_columns
 from onnxq.cli.notes import note_marks, report_notes
+from onnxq.cli.render_agreement import agreement_parts
 from onnxq.cli.render_operators import operators_parts
-from onnxq.cli.render_parts import draw, fit, notes_grid, panel, table, words
-from onnxq.cli.report_words import command_text, header_lines, next_text, seconds_text
+from onnxq.cli.render_parts import draw, lines_part, notes_grid, panel, words
+from onnxq.cli.render_side_by_side import side_by_side_part
+from onnxq.cli.report_words import (
+    command_text,
+    header_lines,
+    next_text,
+    seconds_text,
+    wrote_text,
+)
 from onnxq.cli.screen import Screen
 from onnxq.reports import Measured, Report, VerdictKind
 
@@ -37,8 +44,6 @@ def render_report(
         The text, with a line feed at the end.
     """
     notes = report_notes(report)
-    columns = report_columns(report, note_marks(notes))
-    fitted = fit(screen, columns)
     return draw(
         screen,
         [
@@ -48,9 +53,10 @@ def render_report(
                 *_verdict(report),
                 "" if report.interrupted else _FRAMES[report.verdict.kind],
             ),
-            Text("\n").join([table(screen, fitted), *_legend(report, screen, columns, fitted)]),
+            side_by_side_part(report, report_columns(report, note_marks(notes)), screen),
             *([notes_grid(screen, notes)] if notes else []),
-            *operators_parts(report, screen),
+            *agreement_parts(report, screen),
+            *operators_parts(report, screen, report.verdict.alias),
             *([words(screen, snippet.rstrip())] if snippet else []),
             _footer(report, screen, out, files),
         ],
@@ -58,9 +64,7 @@ def render_report(
 
 
 def _header(report: Report, screen: Screen) -> Text:
-    first = words(screen, command_text(report.command), "bold")
-    rest = [words(screen, line) for line in header_lines(report)]
-    return Text("\n").join([first, *rest])
+    return lines_part(screen, header_lines(report), title=command_text(report.command))
 
 
 def _verdict(report: Report) -> tuple[str, str]:
@@ -69,40 +73,14 @@ def _verdict(report: Report) -> tuple[str, str]:
     return report.verdict.sentence, report.verdict.detail
 
 
-def _legend(
-    report: Report, screen: Screen, columns: Sequence[Column], fitted: Sequence[Column]
-) -> list[Text]:
-    ties = [v for v in report.variants if isinstance(v, Measured) and v.speed]
-    marks = [
-        *(["★ nothing here is both faster and better"] if front_of(report) else []),
-        *(["= as fast as fp32, within the noise"] if any(v.speed[0].is_tie for v in ties) else []),
-    ]
-    shown = {column.title for column in fitted}
-    hidden = [c for c in columns if "speed" in c.title[1] and _spelled(screen, c) not in shown]
-    lines = ["   ".join(marks), *(_speed_line(columns[0], column) for column in hidden)]
-    return [words(screen, line, "dim") for line in lines if line]
-
-
-def _spelled(screen: Screen, column: Column) -> tuple[str, ...]:
-    return tuple(map(screen.spell_line, column.title))
-
-
-def _speed_line(names: Column, speeds: Column) -> str:
-    """Write the speeds of a column that did not fit into one line, fp32's own left out."""
-    pairs = zip(names.cells, speeds.cells, strict=True)
-    said = [f"{name.text} {speed.text}" for name, speed in pairs if "±" in speed.text]
-    return f"speed at {speeds.title[0]}: {' · '.join(said)}"
-
-
 def _footer(report: Report, screen: Screen, out: str, files: Sequence[str]) -> Text:
-    wrote = f"Wrote {out.rstrip('/')}/  {', '.join(files)}" if files else "Wrote nothing."
     runtimes = {v.artefact.min_runtime for v in report.variants if isinstance(v, Measured)} - {""}
     needs = f"The models need onnxruntime {' or '.join(sorted(runtimes))} or later."
     following = next_text(report, out.rstrip("/"))
     lines = [
-        wrote,
+        wrote_text(out, files),
         *([needs] if runtimes and files else []),
-        f"Took {seconds_text(report)}",
+        f"Took {seconds_text(report.seconds, report.work_seconds)}",
         *([f"Next  {following}"] if following else []),
     ]
-    return Text("\n").join(words(screen, line) for line in lines)
+    return lines_part(screen, lines)

@@ -1,4 +1,6 @@
-"""What a model is, as text: signature, operators, how each tensor is quantized."""
+"""What a model is, as text: signature, operators, quantized tensors, whether rows fit."""
+
+import textwrap
 
 from rich.text import Text
 
@@ -6,11 +8,12 @@ from onnxq.cli.cells import NOT_MEASURED, size_text
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.render_parts import draw, fit, table, words
 from onnxq.cli.screen import Screen
-from onnxq.stages import InspectResult, QuantizedTensor
+from onnxq.stages import FitAnswer, InspectResult, QuantizedTensor, WeightError
 from onnxq.tensors import TensorSpec
 from onnxq.wording import count_noun
 
 _NAME = 28
+_INDENT = " " * 7
 _SHOWN = 40
 _RANK_SCHEME, _RANK_ZERO_POINT = 1, 2
 
@@ -29,10 +32,14 @@ def render_inspection(
     Returns:
         The text, with a line feed at the end.
     """
-    quantized = _quantized_part(
-        found.quantized, screen, len(found.quantized) if everything else _SHOWN
-    )
-    return draw(screen, [*_head(found, given, screen), *quantized])
+    most = len(found.quantized) if everything else _SHOWN
+    parts = [
+        *_head(found, given, screen),
+        *_quantized_part(found.quantized, screen, most),
+        *_errors_part(found, screen, most),
+        *_fit_part(found.data_fit, screen),
+    ]
+    return draw(screen, parts)
 
 
 def _head(found: InspectResult, given: str, screen: Screen) -> list[Text]:
@@ -45,6 +52,7 @@ def _head(found: InspectResult, given: str, screen: Screen) -> list[Text]:
         f"{size}, {parameters}: {_initializers(found)}",
         f"made by {found.producer}" if found.producer else "",
         _runtime(found),
+        f"quantized {found.quantized_already}" if found.quantized_already else "",
     ]
     operators = sorted(model.operators.items(), key=lambda item: (-item[1], item[0]))
     counts = ", ".join(f"{name} {count}" for name, count in operators)
@@ -83,6 +91,65 @@ def _quantized_part(tensors: tuple[QuantizedTensor, ...], screen: Screen, most: 
     rest = len(tensors) - most
     more = [words(screen, f"and {rest} more: -v or --json shows them")] if rest > 0 else []
     return [Text("\n").join([title, drawn, *more])]
+
+
+def _errors_part(found: InspectResult, screen: Screen, most: int) -> list[Text]:
+    """Show the quantization error of each weight, where there was a float model to compare with."""
+    if not found.reference:
+        return []
+    weights = [tensor for tensor in found.quantized if tensor.role == "weight"]
+    compared = [(t.name, t.error) for t in weights if isinstance(t.error, WeightError)]
+    title = words(screen, f"Errors of weights against {found.reference}", "bold")
+    alone = len(weights) - len(compared)
+    notes = [f"{count_noun(alone, 'weight')} without an original there"] if alone else []
+    if len(compared) > most:
+        notes.append(f"and {len(compared) - most} more: -v or --json shows them")
+    drawn = [table(screen, fit(screen, _error_columns(compared[:most])))] if compared else []
+    return [Text("\n").join([title, *drawn, *(words(screen, note) for note in notes)])]
+
+
+def _error_columns(compared: list[tuple[str, WeightError]]) -> tuple[Column, ...]:
+    def numbers(title: str, texts: list[str], rank: int = 0) -> Column:
+        return Column(title=(title,), cells=tuple(map(Cell, texts)), drop_rank=rank)
+
+    errors = [error for _, error in compared]
+    return (
+        Column(
+            title=("weight",),
+            cells=tuple(Cell(name) for name, _ in compared),
+            numbers=False,
+            crop_to=_NAME,
+        ),
+        numbers("mean |error|", [f"{error.mean_abs_error:.3g}" for error in errors]),
+        numbers("in scales", [f"{error.mean_error_scales:.2f}" for error in errors]),
+        numbers("largest", [f"{error.max_abs_error:.3g}" for error in errors], rank=1),
+    )
+
+
+def _fit_part(answers: tuple[FitAnswer, ...], screen: Screen) -> list[Text]:
+    """Show what was asked about rows: yes or no, and what to do."""
+    if not answers:
+        return []
+    lines = [words(screen, "Do the rows fit?", "bold")]
+    for answer in answers:
+        lines.append(words(screen, f"  {'yes' if answer.fits else 'no':3}  {answer.subject}"))
+        lines += _indented(answer.text, "", screen)
+        lines += _indented(answer.fix, "-> ", screen)
+    return [Text("\n").join(lines)]
+
+
+def _indented(text: str, mark: str, screen: Screen) -> list[Text]:
+    """Return the lines of a text below an answer, each behind a mark; columns stay aligned."""
+    room = screen.columns - len(_INDENT) - len(mark)
+    lines = [
+        part
+        for line in text.split("\n")
+        for part in ([line] if line.startswith(" ") else textwrap.wrap(line, max(room, 1)))
+    ]
+    return [
+        words(screen, f"{_INDENT}{mark if place == 0 else ' ' * len(mark)}{line}")
+        for place, line in enumerate(lines)
+    ]
 
 
 def _columns(tensors: tuple[QuantizedTensor, ...]) -> tuple[Column, ...]:

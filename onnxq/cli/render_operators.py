@@ -1,4 +1,4 @@
-"""Where the time goes: the operators of fp32 beside those of one quantized model."""
+"""Where the time goes: the operators of the reference beside those of one other model."""
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -8,19 +8,22 @@ from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.operator_rows import OperatorRow, operator_rows
 from onnxq.cli.render_parts import fit, table, words
 from onnxq.cli.screen import Screen
-from onnxq.reports import Measured, Report
+from onnxq.cli.side_by_side import SideBySide
+from onnxq.reports import Measured
 
 _NAME = 20
+_ALIAS = 12
 _BAR = 16
 _RANK_BAR = 1
 
 
-def operators_parts(report: Report, screen: Screen) -> list[RenderableType]:
-    """Draw the operator times of fp32 beside the variant that the verdict is about.
+def operators_parts(report: SideBySide, screen: Screen, named: str = "") -> list[RenderableType]:
+    """Draw the operator times of the reference beside those of one other model.
 
     Args:
-        report: Where the verdict names no quantized variant, the fastest one is shown.
+        report: Models side by side.
         screen: Where it will be shown.
+        named: Alias of the other model; the fastest where it is not one that was compared.
 
     Returns:
         A title with its table; nothing where operators were not timed.
@@ -31,16 +34,18 @@ def operators_parts(report: Report, screen: Screen) -> list[RenderableType]:
     if floats is None or not beside:
         return []
     fastest = max(beside, key=lambda variant: variant.speed[0].ratio.value)
-    named = measured.get(report.verdict.alias, fastest)
-    other = named if named.speed else fastest
+    chosen = measured.get(named, fastest)
+    other = chosen if chosen.speed else fastest
     rows = operator_rows(floats.operators, other.operators)
     unit = time_unit(max(row.float_ns, row.other_ns) for row in rows)
-    columns = _columns(rows, other.alias, unit[1])
+    columns = _columns(rows, (floats.alias, other.alias), unit[1])
     title = f"Where the time goes ({unit[0]} per inference, 1 thread, by onnxruntime's profiler)"
     return [Text("\n").join([words(screen, title, "bold"), table(screen, fit(screen, columns))])]
 
 
-def _columns(rows: tuple[OperatorRow, ...], alias: str, unit_ns: float) -> tuple[Column, ...]:
+def _columns(
+    rows: tuple[OperatorRow, ...], aliases: tuple[str, str], unit_ns: float
+) -> tuple[Column, ...]:
     digits = decimals_for(max(row.float_ns, row.other_ns) / unit_ns for row in rows)
 
     def time(nanoseconds: float) -> Cell:
@@ -56,11 +61,19 @@ def _columns(rows: tuple[OperatorRow, ...], alias: str, unit_ns: float) -> tuple
             numbers=False,
             crop_to=_NAME,
         ),
-        Column(title=("fp32",), cells=tuple(time(row.float_ns) for row in rows)),
-        Column(title=(alias,), cells=tuple(time(row.other_ns) for row in rows)),
+        Column(
+            title=(aliases[0],),
+            cells=tuple(time(row.float_ns) for row in rows),
+            crop_to=_ALIAS,
+        ),
+        Column(
+            title=(aliases[1],),
+            cells=tuple(time(row.other_ns) for row in rows),
+            crop_to=_ALIAS,
+        ),
         Column(title=("change",), cells=tuple(map(_change, rows))),
         Column(
-            title=(f"share of {alias}",),
+            title=(f"share of {aliases[1]}",),
             cells=tuple(_bar(row.other_ns / total) for row in rows),
             numbers=False,
             drop_rank=_RANK_BAR,

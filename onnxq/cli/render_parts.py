@@ -19,6 +19,7 @@ from onnxq.cli.charset import one_line, text_columns
 from onnxq.cli.fitting import GAP, Cell, Column, Tone, fit_columns
 from onnxq.cli.notes import Note
 from onnxq.cli.screen import Screen
+from onnxq.tensors import Signature
 
 STYLES: dict[Tone, str] = {
     "plain": "",
@@ -75,6 +76,21 @@ def make_console(screen: Screen, stream: io.StringIO, *, record: bool = False) -
 def words(screen: Screen, text: str, style: str = "") -> Text:
     """Return text that the screen can show, wrapped between words and broken inside long ones."""
     return Text(screen.spell(text), style=style, overflow="fold")
+
+
+def lines_part(screen: Screen, lines: Iterable[str], title: str = "") -> Text:
+    """Return lines, below a title in bold where there is one."""
+    first = [words(screen, title, "bold")] if title else []
+    return Text("\n").join([*first, *(words(screen, line) for line in lines)])
+
+
+def signature_parts(signature: Signature, screen: Screen) -> list[RenderableType]:
+    """Return a model's inputs and its outputs, one a line."""
+    sides = {"Inputs": signature.inputs, "Outputs": signature.outputs}
+    return [
+        lines_part(screen, (f"  {spec}" for spec in specs), title=title)
+        for title, specs in sides.items()
+    ]
 
 
 def panel(screen: Screen, sentence: str, detail: str, style: str) -> Panel:

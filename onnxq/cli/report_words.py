@@ -1,7 +1,7 @@
 """What the report says in words around its table: what ran, on what, and what comes next."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from onnxq.cli.cells import duration
 from onnxq.reports import (
@@ -26,7 +26,7 @@ def command_text(command: Sequence[str]) -> str:
 def header_lines(report: Report) -> tuple[str, ...]:
     """Say what was run and where: versions, machine, model, rows."""
     return (
-        _versions(report),
+        versions_text(report.onnxq, report.environment),
         f"{environment_text(report.environment)} · {_batch(report)}",
         source_text(report.source),
         data_text(report.data),
@@ -34,10 +34,11 @@ def header_lines(report: Report) -> tuple[str, ...]:
     )
 
 
-def _versions(report: Report) -> str:
-    packages = report.environment.packages
+def versions_text(onnxq: str, environment: Environment) -> str:
+    """Write the versions that figures depend on most."""
+    packages = environment.packages
     known = [f"{name} {packages[name]}" for name in _VERSIONS_SHOWN if name in packages]
-    return " · ".join([f"onnxq {report.onnxq}", *known])
+    return " · ".join([f"onnxq {onnxq}", *known])
 
 
 def environment_text(environment: Environment) -> str:
@@ -61,12 +62,18 @@ def _batch(report: Report) -> str:
 
 def source_text(source: SourceFacts) -> str:
     """Write the model, what exported it, and whether the export computes the same."""
+    return f"{exporter_text(source)}; {parity_text(source)}"
+
+
+def exporter_text(source: SourceFacts) -> str:
+    """Write the model, and what exported it."""
     exporter = "" if source.framework == "onnx" else f" exported by {source.exporter}"
     opset = "" if "opset" in exporter else f", opset {source.opset}"
-    return f"{source.given} ({source.framework}){exporter}{opset}; {_parity_text(source)}"
+    return f"{source.given} ({source.framework}){exporter}{opset}"
 
 
-def _parity_text(source: SourceFacts) -> str:
+def parity_text(source: SourceFacts) -> str:
+    """Write whether the export computes what the source computes, and how that is known."""
     match source.parity:
         case Parity(probes=probes) if probes:
             worst = max(probe.max_abs_difference for probe in probes)
@@ -83,15 +90,19 @@ def data_text(data: DataFacts | NoData) -> str:
     """Write how many rows stand behind the figures, and of what kind."""
     if isinstance(data, NoData):
         return "no rows were given: nothing is calibrated, and outputs are not judged"
-    kind = "labelled row" if data.labelled else "row"
     origin = data.calibration_spec or "kept apart from them"
     calibration = (
         f" · {count_noun(data.calibration_rows, 'row')} for calibration, {origin}"
         if data.calibration_rows
         else ""
     )
-    judged = count_noun(data.evaluation_rows, kind)
-    return f"{judged} of {data.spec}, seed {data.seed}{calibration}"
+    return f"{rows_text(data)}{calibration}"
+
+
+def rows_text(data: DataFacts) -> str:
+    """Write how many rows models were judged on, and of what kind."""
+    judged = count_noun(data.evaluation_rows, "labelled row" if data.labelled else "row")
+    return f"{judged} of {data.spec}, seed {data.seed}"
 
 
 def preprocess_lines(data: DataFacts | NoData) -> tuple[str, ...]:
@@ -101,11 +112,28 @@ def preprocess_lines(data: DataFacts | NoData) -> tuple[str, ...]:
     return (f"preprocess {data.preprocess}",)
 
 
-def seconds_text(report: Report) -> str:
+def seconds_text(seconds: Mapping[str, float], total: float) -> str:
     """Write the wall time in all, and that of the stages, longest first."""
-    stages = sorted(report.seconds.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in stages)
-    return f"{duration(report.work_seconds)}{f': {parts}' if parts else ''}"
+    stages = sorted(seconds.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{name} {duration(spent)}" for name, spent in stages)
+    return f"{duration(total)}{f': {parts}' if parts else ''}"
+
+
+def wrote_text(out: str, files: Sequence[str]) -> str:
+    """Write what lies where: a folder with its files, a file, or nothing."""
+    if not files:
+        return "Wrote nothing."
+    return f"Wrote {out}" if is_model_file(out) else f"Wrote {out.rstrip('/')}/  {', '.join(files)}"
+
+
+def is_model_file(out: str) -> bool:
+    """Return whether an output is named as one file, not as a folder."""
+    return out.endswith(".onnx")
+
+
+def path_in(out: str, file: str) -> str:
+    """Return where a file lies that was written to an output."""
+    return out if is_model_file(out) else f"{out.rstrip('/')}/{file}"
 
 
 def next_text(report: Report, out: str) -> str:

@@ -3,14 +3,24 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from onnxq.conversion.factory_route import factory_route
+from onnxq.conversion.live import live_route
 from onnxq.conversion.onnx_route import onnx_route
 from onnxq.conversion.proving import finish_conversion
-from onnxq.conversion.tensorflow_routes import keras_route
-from onnxq.conversion.torch_routes import factory_route
+from onnxq.conversion.tensorflow_routes import keras_route, saved_model_route, tflite_route
+from onnxq.conversion.torch_routes import torch_export_route, torchscript_route
 from onnxq.conversion.written import Written
-from onnxq.errors import SourceError
 from onnxq.events import Tell
-from onnxq.sources import Factory, KerasFile, OnnxFile, source_path
+from onnxq.sources import (
+    Factory,
+    KerasFile,
+    LiveExport,
+    OnnxFile,
+    SavedModelFolder,
+    TfliteFile,
+    TorchExportFile,
+    TorchScriptFile,
+)
 from onnxq.stages import ConvertRequest, ConvertResult
 
 _MODEL_FILE = "model.onnx"
@@ -28,7 +38,7 @@ def convert(request: ConvertRequest, folder: Path, tell: Tell) -> ConvertResult:
         The model, and the proof.
 
     Raises:
-        SourceError: If the source cannot be used (OQ104 to OQ112).
+        SourceError: If the source cannot be used (OQ101 to OQ118).
         MissingDependencyError: If an extra is not installed (OQ108).
         ConversionError: If the framework or its exporter fails (OQ151).
         ParityError: If the model computes something else than the source (OQ152).
@@ -39,14 +49,23 @@ def convert(request: ConvertRequest, folder: Path, tell: Tell) -> ConvertResult:
         return finish_conversion(written, request, destination, tell)
 
 
-def _open_route(request: ConvertRequest, destination: Path) -> AbstractContextManager[Written]:
+def _open_route(  # noqa: PLR0911 - one a kind of source
+    request: ConvertRequest, destination: Path
+) -> AbstractContextManager[Written]:
     match request.source:
         case OnnxFile() as source:
             return onnx_route(request, source, destination)
         case KerasFile() as source:
             return keras_route(request, source, destination)
+        case SavedModelFolder() as source:
+            return saved_model_route(request, source, destination)
+        case TfliteFile() as source:
+            return tflite_route(request, source, destination)
+        case TorchExportFile() as source:
+            return torch_export_route(request, source, destination)
+        case TorchScriptFile() as source:
+            return torchscript_route(request, source, destination)
         case Factory() as source:
             return factory_route(request, source, destination)
-        case _:
-            message = f"{source_path(request.source)} is of a kind that has no route yet."
-            raise SourceError(message, code="OQ111", hint="Give the model in another form.")
+        case LiveExport() as source:
+            return live_route(request, source, destination)

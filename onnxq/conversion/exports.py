@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from onnxq.arrays import Predict
+from onnxq.conversion.tolerances import FLOAT32, Tolerance
 from onnxq.findings import Finding
-from onnxq.runtime import Predict
+from onnxq.sources import InputDeclaration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +19,18 @@ class Export:
         predict: The source itself, run by its framework: arrays by the ONNX model's input
             names to arrays by its output names.
         findings: What was noticed on the way.
+        tolerance: How far the file may be from the source.
+        quantized_already: How the source is quantized already; empty where it is float.
+        doubt: What a difference between file and source would probably come from; empty where
+            nothing is known.
+        known_inputs: Inputs whose integer values the source itself bounds.
     """
 
     exporter: str
     traced_rows: int
     predict: Predict
     findings: tuple[Finding, ...] = ()
+    tolerance: Tolerance = FLOAT32
+    quantized_already: str = ""
+    doubt: str = ""
+    known_inputs: tuple[InputDeclaration, ...] = ()

@@ -1,42 +1,16 @@
-"""The door to Keras, TensorFlow and tf2onnx: quiet, and with TensorFlow below Keras.
-
-The environment is read while these are imported, so it is set here, before. What the user set
-for TensorFlow's log wins; Keras' backend does not, because the exporter needs TensorFlow's.
-"""
+"""The door to Keras, TensorFlow and tf2onnx: quiet, and with TensorFlow below Keras."""
 
 import logging
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its notice is printed at any log level
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
-import keras
+# isort: off
+from onnxq.conversion.from_keras_package import check_backend, keras, said  # sets TensorFlow's log
 import tensorflow as tf
 import tf2onnx
-
-from onnxq.errors import ConversionError
+# isort: on
 
 __all__ = ["check_backend", "keras", "quiet_tf2onnx", "said", "tf", "tf2onnx"]
-
-_MOST_CHARACTERS = 300
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-def check_backend() -> None:
-    """Raise if Keras was imported before, on another backend.
-
-    Raises:
-        ConversionError: If Keras does not run on TensorFlow in this process.
-    """
-    backend = keras.config.backend()
-    if backend != "tensorflow":
-        message = f"Keras runs on {backend} in this process; expected tensorflow."
-        hint = "Start again with KERAS_BACKEND=tensorflow in the environment."
-        raise ConversionError(message, code="OQ151", hint=hint)
 
 
 @contextmanager
@@ -61,12 +35,3 @@ def quiet_tf2onnx() -> Iterator[None]:
 
 def _refuse(_: logging.LogRecord) -> bool:
     return False
-
-
-def said(error: BaseException) -> str:
-    """Return the first words of a library's error: one line, no configurations, no colours."""
-    head, _, tail = _ANSI.sub("", str(error)).partition("config=")
-    cause = tail.rpartition("Exception encountered:")[2] if "Exception encountered:" in tail else ""
-    text = " ".join(f"{head} {cause}".split()) or "no message"
-    short = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
-    return f"{type(error).__name__}: {short}"

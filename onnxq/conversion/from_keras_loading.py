@@ -4,19 +4,25 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnxq.conversion.from_keras_backend import check_backend, keras, said, tf
-from onnxq.conversion.keras_files import WAYS_OUT_OF_CODE, KerasConfig, read_keras_config
+from onnxq.conversion.from_keras_package import keras, said
+from onnxq.conversion.keras_files import (
+    WAYS_OUT_OF_CODE,
+    KerasConfig,
+    read_keras_config,
+    walk_objects,
+)
 from onnxq.conversion.keras_shims import HARD_SIGMOID, shim_keras2, write_shimmed
 from onnxq.errors import ConversionError, SourceError
 from onnxq.findings import Finding
 
 _UNKNOWN = ("Could not locate", "Unknown layer", "cannot be imported")
+_OTHER_LAYERS = frozenset({"MultiHeadAttention"})
 _KERAS3_HINT = """\
 Load the file where it was made and export it there, then give onnxq the result:
   model.export('model.onnx', format='onnx')"""
 _KERAS2_HINT = """\
-Export it with the TensorFlow that made it, then give onnxq the result:
-  model.save('saved'); python -m tf2onnx.convert --saved-model saved --opset 17 --output model.onnx
+Save it as a SavedModel with the TensorFlow (2.15 or older) that made it: no Keras is needed then.
+  model.save('saved', save_format='tf')      then  onnxq run saved
 Or save it there again as HDF5, which Keras 3 reads better: model.save('model.h5')"""
 
 
@@ -33,12 +39,13 @@ class LoadedModel:
     findings: tuple[Finding, ...]
 
 
-def load_keras(path: Path, folder: Path) -> LoadedModel:
+def load_keras(path: Path, folder: Path, *, trust: bool = False) -> LoadedModel:
     """Load a file that holds a whole Keras model.
 
     Args:
         path: A ``.keras``, ``.h5`` or ``.hdf5`` file.
         folder: Takes a temporary copy where a Keras 2 file must be changed to be read.
+        trust: Whether code in the file, such as a Lambda's, may run.
 
     Returns:
         The model.
@@ -48,10 +55,10 @@ def load_keras(path: Path, folder: Path) -> LoadedModel:
             (OQ103), carries code (OQ109), or is stateful (OQ111).
         ConversionError: If Keras cannot load it (OQ151).
     """
-    check_backend()
-    found = read_keras_config(path)
+    found = read_keras_config(path, trust=trust)
     if not found.is_keras2:
-        return LoadedModel(model=_load(path, path.name, found), findings=())
+        return LoadedModel(model=_load(path, path.name, found, trust=trust), findings=())
+    _check_readable(path.name, found)
     shimmed = shim_keras2(found.config)
     findings = _keras2_findings(path, found, shimmed.changes)
     if shimmed.changes and found.layout == "zip":
@@ -62,13 +69,26 @@ def load_keras(path: Path, folder: Path) -> LoadedModel:
         raise ConversionError(message, code="OQ151", hint=_KERAS2_HINT)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         readable = write_shimmed(path, shimmed, Path(scratch)) if shimmed.changes else path
-        return LoadedModel(model=_load(readable, path.name, found), findings=findings)
+        model = _load(readable, path.name, found, trust=trust)
+        return LoadedModel(model=model, findings=findings)
 
 
-def _load(readable: Path, name: str, found: KerasConfig) -> keras.Model:
+def _check_readable(name: str, found: KerasConfig) -> None:
+    """Raise if a layer has the name of one of Keras 3 that is another layer."""
+    for node in walk_objects(found.config):
+        config = node.get("config")
+        if node["class_name"] in _OTHER_LAYERS and isinstance(config, dict):
+            message = (
+                f"{name}: layer {config.get('name')!r} is a {node['class_name']} of Keras "
+                f"{found.keras_version or 2}, which Keras {keras.__version__} cannot read."
+            )
+            raise SourceError(message, code="OQ111", hint=_KERAS2_HINT)
+
+
+def _load(readable: Path, name: str, found: KerasConfig, *, trust: bool) -> keras.Model:
     try:
         with keras.saving.custom_object_scope({HARD_SIGMOID: _hard_sigmoid}):
-            return keras.saving.load_model(readable, compile=False)
+            return keras.saving.load_model(readable, compile=False, safe_mode=not trust)
     except Exception as error:  # Keras raises what its layers raise
         if any(words in str(error) for words in _UNKNOWN):
             message = f"{name} needs code that Keras 3 does not have: {said(error)}"
@@ -81,9 +101,9 @@ def _load(readable: Path, name: str, found: KerasConfig) -> keras.Model:
         raise ConversionError(message, code="OQ151", hint=hint) from error
 
 
-def _hard_sigmoid(values: tf.Tensor) -> tf.Tensor:
+def _hard_sigmoid(values: keras.KerasTensor) -> keras.KerasTensor:
     """Keras 2's hard sigmoid; that of Keras 3 has another slope."""
-    return tf.clip_by_value(values * 0.2 + 0.5, 0.0, 1.0)
+    return keras.ops.clip(values * 0.2 + 0.5, 0.0, 1.0)
 
 
 def _keras2_findings(

@@ -9,16 +9,15 @@ from typing import Any, Literal
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.conversion.from_keras_backend import keras, said, tf
+from onnxq.conversion.from_keras_package import keras, said
 from onnxq.conversion.tf2onnx_graphs import Port
-from onnxq.errors import InferenceError, SourceError
+from onnxq.errors import InferenceError
+from onnxq.sources import InputDeclaration
+from onnxq.tensors import Dim
 
 BATCH = "N"
 
 _UNNAMED = re.compile(r"keras_tensor(_\d+)?")
-_HINT = """\
-Give the model its input where it is built, and save it again:
-  model.build((None, 28, 28, 1))  # the shape of one row after None"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class NamedModel:
     declared_rows: int
 
     def call(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the model for inference on TensorFlow's tensors by name."""
+        """Run the model for inference on the backend's tensors by name."""
         flat = [tensors[name] for name in self.flat_inputs]
         packed = keras.tree.pack_sequence_as(_structure(self.model, "input"), flat)
         results = keras.tree.flatten(self.model(packed, training=False))
@@ -54,27 +53,22 @@ class NamedModel:
         """Run the model for inference on arrays by name.
 
         Raises:
-            InferenceError: If Keras or TensorFlow fails on them.
+            InferenceError: If Keras or its backend fails on them.
         """
         try:
-            results = self.call({name: tf.constant(arrays[name]) for name in self.flat_inputs})
+            tensors = {
+                name: keras.ops.convert_to_tensor(arrays[name], dtype)
+                for name, dtype in self.dtypes.items()
+            }
+            results = {
+                name: keras.ops.convert_to_numpy(t) for name, t in self.call(tensors).items()
+            }
         except Exception as error:  # Keras raises what its layers raise
             shapes = {name: list(array.shape) for name, array in arrays.items()}
             message = f"Keras failed on inputs of shapes {shapes}: {said(error)}"
             hint = "Check that the rows are what the model expects."
             raise InferenceError(message, code="OQ173", hint=hint) from error
         return {port.name: np.asarray(results[port.name]) for port in self.outputs}
-
-    def specs(self) -> tuple[tf.TensorSpec, ...]:
-        """Return what TensorFlow traces, in the declared order of the inputs."""
-        return tuple(
-            tf.TensorSpec(
-                [dim if isinstance(dim, int) else None for dim in port.shape],
-                self.dtypes[port.name],
-                port.name,
-            )
-            for port in self.inputs
-        )
 
     def with_fixed_batch(self) -> "NamedModel":
         """Return the same model with the batch that it declares."""
@@ -84,8 +78,26 @@ class NamedModel:
         )
         return replace(self, inputs=inputs, outputs=outputs)
 
+    def with_declared(self, declared: tuple[InputDeclaration, ...]) -> "NamedModel":
+        """Return the same model with the sizes that the user declares for free axes.
 
-def name_model(model: keras.Model, file_name: str) -> NamedModel:
+        What contradicts the model is left to the check that follows every conversion.
+        """
+        shapes = {one.name: one.shape for one in declared}
+        inputs = tuple(_sharpened(port, shapes.get(port.name, ())) for port in self.inputs)
+        rows = next((port.shape[0] for port in inputs if port.shape), BATCH)
+        sharpened = replace(self, inputs=inputs)
+        if isinstance(rows, str):
+            return sharpened
+        return replace(sharpened, declared_rows=rows).with_fixed_batch()
+
+    def free_sizes(self) -> dict[str, tuple[Dim, ...]]:
+        """Return the axes after the batch of each input that leaves one of them free."""
+        rows = {port.name: port.shape[1:] for port in self.inputs}
+        return {name: axes for name, axes in rows.items() if any(isinstance(a, str) for a in axes)}
+
+
+def name_model(model: keras.Model) -> NamedModel:
     """Name a model's inputs and outputs as it declares them.
 
     Inputs are called as in ``keras.Input(name=…)``, or ``input`` (``input_0``, ``input_1``, …)
@@ -93,21 +105,14 @@ def name_model(model: keras.Model, file_name: str) -> NamedModel:
     layers that make them. The batch axis is free, whatever the model was built with.
 
     Args:
-        model: Built.
-        file_name: For messages.
+        model: One that knows its inputs.
 
     Returns:
         The model and its names; unique across inputs and outputs, and legal in TensorFlow.
-
-    Raises:
-        SourceError: If the model was never built, so that its inputs are not known (OQ112).
     """
-    if not getattr(model, "inputs", None):
-        message = f"{file_name} declares no inputs: the model in it was never built or called."
-        raise SourceError(message, code="OQ112", hint=_HINT)
     inputs, outputs = _structure(model, "input"), _structure(model, "output")
-    flat_inputs = _unique(_names(inputs, _input_names(model)), ())
-    flat_outputs = _unique(_names(outputs, _output_names(model)), flat_inputs)
+    flat_inputs = unique_names(_names(inputs, _input_names(model)), ())
+    flat_outputs = unique_names(_names(outputs, _output_names(model)), flat_inputs)
     rows = {tensor.shape[0] for tensor in model.inputs if tensor.shape}
     return NamedModel(
         model=model,
@@ -117,6 +122,15 @@ def name_model(model: keras.Model, file_name: str) -> NamedModel:
         flat_outputs=flat_outputs,
         dtypes={n: t.dtype for n, t in zip(flat_inputs, model.inputs, strict=True)},
         declared_rows=next((size for size in rows if size), 0),
+    )
+
+
+def _sharpened(port: Port, declared: tuple[Dim, ...]) -> Port:
+    if len(declared) != len(port.shape):
+        return port
+    pairs = zip(port.shape, declared, strict=True)
+    return replace(
+        port, shape=tuple(b if isinstance(a, str) and isinstance(b, int) else a for a, b in pairs)
     )
 
 
@@ -153,8 +167,16 @@ def _is_plain(structure: Any) -> bool:  # noqa: ANN401 - any nest of tensors
     )
 
 
-def _unique(names: Iterable[str], taken: tuple[str, ...]) -> tuple[str, ...]:
-    """Replace what TensorFlow does not take in names, and count names that occur again."""
+def unique_names(names: Iterable[str], taken: tuple[str, ...]) -> tuple[str, ...]:
+    """Replace what TensorFlow does not take in names, and count names that occur again.
+
+    Args:
+        names: As the source calls them.
+        taken: Names that none of them may get.
+
+    Returns:
+        A name for each.
+    """
     unique: list[str] = []
     for name in names:
         legal = re.sub(r"[^A-Za-z0-9_.]", "_", name)

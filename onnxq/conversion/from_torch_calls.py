@@ -1,36 +1,35 @@
 """How a PyTorch module is called: what its inputs and outputs are named, and example inputs."""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
+import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, jit, nn
+from torch.utils import _pytree
 
 from onnxq.arrays import Array
-from onnxq.errors import ConversionError, SourceError
+from onnxq.conversion.from_torch_tensors import (
+    TORCH_DTYPES,
+    make_example,
+    name_outputs,
+    to_array,
+    to_tensor,
+)
+from onnxq.errors import SourceError
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import DType
 
 FREE_BATCH = "N"
 _SEED = 0
 _DECLARE = "Declare each input in the order of forward:  --input x:Nx3x224x224"
-_DTYPES: dict[DType, torch.dtype] = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float64": torch.float64,
-    "int8": torch.int8,
-    "uint8": torch.uint8,
-    "int16": torch.int16,
-    "uint16": torch.uint16,
-    "int32": torch.int32,
-    "uint32": torch.uint32,
-    "int64": torch.int64,
-    "uint64": torch.uint64,
-    "bool": torch.bool,
-}
+
+CallStyle: TypeAlias = Literal["keywords", "positions", "dictionary"]
+"""How inputs are handed over: by the names of ``forward``'s parameters, in their order, or all in
+one dictionary."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +38,20 @@ class ModuleCall:
 
     Attributes:
         module: On the CPU, in evaluation mode.
-        inputs: In the order of ``forward``'s parameters.
-        by_name: Whether the inputs carry the names of ``forward``'s parameters, so that they
-            are passed by keyword.
+        inputs: In the order of ``forward``'s parameters, in the dtypes that it computes in.
+        style: How they are handed over.
         rows: Rows of the user's by input name, to trace with; empty where there are none.
     """
 
     module: nn.Module
     inputs: tuple[InputDeclaration, ...]
-    by_name: bool
+    style: CallStyle
     rows: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The module's class, for messages."""
-        return type(self.module).__name__
+        return module_name(self.module)
 
     @property
     def has_free_batch(self) -> bool:
@@ -67,17 +65,26 @@ class ModuleCall:
             tensors: One by each input's name.
 
         Returns:
-            Its tensors, named by the keys of a dictionary or named tuple, else ``output`` or
-            ``output_0``, ``output_1``, …; a name that an input has gets ``output_`` before it.
+            Its tensors, named as :func:`~onnxq.conversion.from_torch_tensors.name_outputs` does.
 
         Raises:
             ConversionError: If the module returns something that is not a tensor (OQ151).
         """
+        with torch.no_grad():
+            return self.run_traced(tensors)
+
+    def run_traced(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Call the module as :meth:`run` does, but leave gradients alone: for exporters."""
+        args, kwargs = self.arguments(tensors)
+        taken = frozenset(i.name for i in self.inputs)
+        return name_outputs(self.module(*args, **kwargs), self.name, taken)
+
+    def returns_foreign(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether tensors come back in a container that ``torch.export`` does not know."""
         args, kwargs = self.arguments(tensors)
         with torch.no_grad():
-            outputs = dict(_flatten(self.module(*args, **kwargs), "", self.name))
-        taken = {i.name for i in self.inputs}
-        return {f"output_{n}" if n in taken else n: tensor for n, tensor in outputs.items()}
+            leaves = _pytree.tree_leaves(self.module(*args, **kwargs))
+        return any(not isinstance(leaf, Tensor) and leaf is not None for leaf in leaves)
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Call the module on arrays: what the export must compute too.
@@ -88,19 +95,21 @@ class ModuleCall:
         Returns:
             Arrays by output name; bfloat16 comes as float32.
         """
-        tensors = {
-            i.name: torch.tensor(np.asarray(inputs[i.name])).to(_DTYPES[i.dtype])
-            for i in self.inputs
-        }
-        return {name: _to_array(tensor) for name, tensor in self.run(tensors).items()}
+        tensors = {i.name: to_tensor(inputs[i.name], i) for i in self.inputs}
+        return {name: to_array(tensor) for name, tensor in self.run(tensors).items()}
 
     def arguments(
         self, tensors: Mapping[str, Tensor]
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    ) -> tuple[tuple[object, ...], dict[str, Tensor]]:
         """Arrange tensors as positional and keyword arguments."""
-        if self.by_name:
-            return (), {i.name: tensors[i.name] for i in self.inputs}
-        return tuple(tensors[i.name] for i in self.inputs), {}
+        ordered = {i.name: tensors[i.name] for i in self.inputs}
+        match self.style:
+            case "keywords":
+                return (), ordered
+            case "positions":
+                return tuple(ordered.values()), {}
+            case "dictionary":
+                return (ordered,), {}
 
     def free_axes(self) -> tuple[object, ...] | dict[str, dict[int, str]]:
         """Name the free axes of each input, in the structure of ``forward``'s parameters.
@@ -111,7 +120,7 @@ class ModuleCall:
         axes = [
             {0: FREE_BATCH} if i.shape and isinstance(i.shape[0], str) else {} for i in self.inputs
         ]
-        if self.by_name:
+        if self.style == "keywords":
             return {i.name: free for i, free in zip(self.inputs, axes, strict=True)}
         if not _is_open_ended(self.module):
             return tuple(axes)
@@ -125,21 +134,43 @@ class ModuleCall:
             rows: In the batch, where that is free.
 
         Returns:
-            A tensor by each input's name. Where there are no rows, floats are normal, integers
-            come from the declared values, else they are 0, and a mask is true at its end:
-            attention fails on some masks that are all false.
+            A tensor by each input's name.
         """
         if self.rows:
             return {i.name: self._first_rows(i, rows) for i in self.inputs}
-        generator = torch.Generator().manual_seed(_SEED)
-        return {i.name: _example(i, rows, generator) for i in self.inputs}
+        generator = torch.Generator(device="cpu").manual_seed(_SEED)
+        return {i.name: make_example(i, rows, generator) for i in self.inputs}
 
     def _first_rows(self, declared: InputDeclaration, rows: int) -> Tensor:
         stored = np.asarray(self.rows[declared.name])
         first = declared.shape[0] if declared.shape else rows
         count = first if isinstance(first, int) else rows
-        taken = stored[np.arange(count) % len(stored)]
-        return torch.tensor(taken).to(_DTYPES[declared.dtype])
+        return to_tensor(stored[np.arange(count) % len(stored)], declared)
+
+
+class FlatModule(nn.Module):
+    """A module as exporters like it best: tensors in their order in, a tuple of tensors out.
+
+    Args:
+        call: The module with its inputs.
+    """
+
+    def __init__(self, call: ModuleCall) -> None:
+        super().__init__()
+        self.module = call.module
+        self._call = call
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Call the module."""
+        named = {i.name: t for i, t in zip(self._call.inputs, tensors, strict=True)}
+        return tuple(self._call.run_traced(named).values())
+
+
+def flatten_call(call: ModuleCall) -> ModuleCall:
+    """Return a call of the same module and the same inputs that is flat on both sides."""
+    flat = FlatModule(call)
+    flat.training = False
+    return ModuleCall(flat, call.inputs, style="positions", rows=call.rows)
 
 
 def plan_call(module: nn.Module, inputs: tuple[InputDeclaration, ...]) -> ModuleCall:
@@ -147,7 +178,9 @@ def plan_call(module: nn.Module, inputs: tuple[InputDeclaration, ...]) -> Module
 
     Args:
         module: On the CPU, in evaluation mode.
-        inputs: Declared by ``forward``'s own names, or else in the order of its parameters.
+        inputs: Declared by ``forward``'s own names, or else in the order of its parameters;
+            several for a single parameter are handed over in a dictionary. To a module in
+            another float type, float32 inputs are handed over in that type.
 
     Returns:
         The call.
@@ -156,23 +189,29 @@ def plan_call(module: nn.Module, inputs: tuple[InputDeclaration, ...]) -> Module
         SourceError: If the declarations cannot be this module's inputs (OQ112).
     """
     _check_declarations(inputs)
+    own = _float_type(module)
+    inputs = tuple(
+        msgspec.structs.replace(i, dtype=own) if i.dtype == "float32" else i for i in inputs
+    )
     parameters = [p.name for p in _parameters(module)]
     if all(i.name in parameters for i in inputs):
-        ordered = sorted(inputs, key=lambda i: parameters.index(i.name))
-        missing = set(torch_input_names(module)) - {i.name for i in inputs}
-        if not missing or len(parameters) == len(missing) == 1:
-            return ModuleCall(module, tuple(ordered), by_name=True)
-        message = f"{type(module).__name__}.forward also needs {', '.join(sorted(missing))}."
+        missing = set(_required(module)) - {i.name for i in inputs}
+        if not missing:
+            ordered = sorted(inputs, key=lambda i: parameters.index(i.name))
+            return ModuleCall(module, tuple(ordered), "keywords")
+        message = f"{module_name(module)}.forward also needs {', '.join(sorted(missing))}."
         raise SourceError(message, code="OQ112", hint=_DECLARE)
+    if len(parameters) == 1 < len(inputs) and not _is_open_ended(module):
+        return ModuleCall(module, inputs, "dictionary")
     needed = _required(module)
     most = len(inputs) if _is_open_ended(module) else len(parameters)
     if not len(needed) <= len(inputs) <= most:
         message = (
-            f"{type(module).__name__}.forward takes ({', '.join(parameters)}); "
+            f"{module_name(module)}.forward takes ({', '.join(parameters)}); "
             f"declared are ({', '.join(i.name for i in inputs)})."
         )
         raise SourceError(message, code="OQ112", hint=_DECLARE)
-    return ModuleCall(module, inputs, by_name=False)
+    return ModuleCall(module, inputs, "positions")
 
 
 def torch_input_names(module: nn.Module) -> tuple[str, ...]:
@@ -187,11 +226,27 @@ def torch_input_names(module: nn.Module) -> tuple[str, ...]:
     return _required(module) or tuple(p.name for p in _parameters(module)[:1])
 
 
+def module_name(module: nn.Module) -> str:
+    """Return what messages call a module: the name of its class, before TorchScript saw it."""
+    return str(getattr(module, "original_name", "") or type(module).__name__)
+
+
+def _float_type(module: nn.Module) -> DType:
+    """Return the one float type of a module's weights; float32 where there are several or none."""
+    tensors = (*module.parameters(), *module.buffers())
+    found = {tensor.dtype for tensor in tensors if tensor.dtype.is_floating_point}
+    names: list[DType] = [name for name, dtype in TORCH_DTYPES.items() if found == {dtype}]
+    return names[0] if names else "float32"
+
+
 def _required(module: nn.Module) -> tuple[str, ...]:
     return tuple(p.name for p in _parameters(module) if p.default is p.empty)
 
 
 def _parameters(module: nn.Module) -> list[inspect.Parameter]:
+    """List what ``forward`` takes by name, whatever takes any number left out."""
+    if isinstance(module, jit.ScriptModule):
+        return _script_parameters(module)
     named = {
         inspect.Parameter.POSITIONAL_ONLY,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -200,8 +255,25 @@ def _parameters(module: nn.Module) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(module.forward).parameters.values() if p.kind in named]
 
 
+def _script_parameters(module: jit.ScriptModule) -> list[inspect.Parameter]:
+    schema: torch.FunctionSchema = getattr(module.forward, "schema")  # noqa: B009 - it is typed as a plain method
+    _, *arguments = schema.arguments  # the first is the module itself
+    return [
+        inspect.Parameter(
+            argument.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=argument.default_value
+            if argument.has_default_value()
+            else inspect.Parameter.empty,
+        )
+        for argument in arguments
+    ]
+
+
 def _is_open_ended(module: nn.Module) -> bool:
     """Whether ``forward`` takes ``*args``."""
+    if isinstance(module, jit.ScriptModule):
+        return False
     parameters = inspect.signature(module.forward).parameters.values()
     return any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
@@ -213,43 +285,6 @@ def _check_declarations(inputs: tuple[InputDeclaration, ...]) -> None:
             message = f"Input {declared.name!r} leaves {', '.join(symbols)} free."
             hint = "Only the batch axis of a PyTorch module may be free: give the other sizes."
             raise SourceError(message, code="OQ112", hint=hint)
-        if declared.dtype not in _DTYPES:
+        if declared.dtype not in TORCH_DTYPES:
             message = f"Input {declared.name!r} is of {declared.dtype}, which PyTorch cannot hold."
-            raise SourceError(message, code="OQ112", hint=f"There are {', '.join(_DTYPES)}.")
-
-
-def _example(declared: InputDeclaration, rows: int, generator: torch.Generator) -> Tensor:
-    shape = tuple(dim if isinstance(dim, int) else rows for dim in declared.shape)
-    dtype = _DTYPES[declared.dtype]
-    if dtype.is_floating_point:
-        return torch.randn(shape, generator=generator).to(dtype)
-    if declared.has_values:
-        values = torch.randint(declared.low, declared.high + 1, shape, generator=generator)
-        return values.to(dtype)
-    example = torch.zeros(shape, dtype=dtype)
-    if dtype is torch.bool and shape:
-        example[..., -1] = True
-    return example
-
-
-def _flatten(value: object, name: str, module: str) -> Iterator[tuple[str, Tensor]]:
-    """Yield the tensors of an output in the order of torch's own pytrees."""
-    if isinstance(value, Tensor):
-        yield name or "output", value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _flatten(item, f"{name}_{key}" if name else str(key), module)
-    elif isinstance(value, (tuple, list)):
-        fields = getattr(value, "_fields", range(len(value)))
-        for key, item in zip(fields, value, strict=True):
-            stem = name or ("" if isinstance(key, str) else "output")
-            yield from _flatten(item, f"{stem}_{key}" if stem else str(key), module)
-    elif value is not None:  # torch.onnx.export leaves out an output that is None
-        message = f"{module}.forward returns a {type(value).__name__}, expected tensors."
-        hint = "Wrap the module in one that returns a tensor, or a tuple or dict of tensors."
-        raise ConversionError(message, code="OQ151", hint=hint)
-
-
-def _to_array(tensor: Tensor) -> Array:
-    plain = tensor.float() if tensor.dtype is torch.bfloat16 else tensor
-    return np.asarray(plain.detach().numpy())
+            raise SourceError(message, code="OQ112", hint=f"There are {', '.join(TORCH_DTYPES)}.")

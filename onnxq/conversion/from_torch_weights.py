@@ -1,4 +1,4 @@
-"""A state dict on disk goes into a module, or it is said why it does not fit."""
+"""Weights on disk go into a module, or it is said why they do not fit."""
 
 import difflib
 import pickle
@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from onnxq.conversion.from_torch_safetensors import read_safetensors
 from onnxq.errors import SourceError
 from onnxq.findings import Finding
+from onnxq.sniffing import FileKind, sniff_file
 
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "ema")
 """Where training scripts keep the weights among an optimizer's state and counters."""
@@ -22,14 +24,15 @@ _SAVE = "torch.save(module.state_dict(), 'weights.pt')"
 
 
 def load_weights(module: nn.Module, path: Path) -> tuple[Finding, ...]:
-    """Load a state dict into a module; every name and shape must fit.
+    """Load a state dict or a safetensors file into a module; every name and shape must fit.
 
     The weights may be nested under ``state_dict``, ``model_state_dict``, ``model``, ``net`` or
     ``ema``, and their names may carry the prefixes ``module.`` and ``_orig_mod.``.
 
     Args:
         module: On the CPU; its parameters and buffers are replaced.
-        path: Of a file that ``torch.save`` wrote.
+        path: Of a file that ``torch.save`` or safetensors wrote. The latter leaves out all but
+            one of several names for one tensor, so these may be missing.
 
     Returns:
         A note where the file holds more than one set of weights.
@@ -46,8 +49,9 @@ def load_weights(module: nn.Module, path: Path) -> tuple[Finding, ...]:
     except RuntimeError as error:  # a hook or an extra state that refuses its value
         message = f"{path.name} does not fit {type(module).__name__}: {error}"
         raise SourceError(message, code="OQ107", hint="Check what wrote the file.") from error
-    if fit.missing_keys or fit.unexpected_keys:
-        raise _misfit(module, weights, fit.missing_keys, fit.unexpected_keys, path.name)
+    missing = _untied(module, fit.missing_keys)
+    if missing or fit.unexpected_keys:
+        raise _misfit(module, weights, missing, fit.unexpected_keys, path.name)
     return findings
 
 
@@ -99,6 +103,8 @@ def strip_wrappers(weights: Mapping[str, Tensor], expected: frozenset[str]) -> d
 
 
 def _read_checkpoint(path: Path) -> object:
+    if sniff_file(path) is FileKind.SAFETENSORS:
+        return read_safetensors(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -159,6 +165,17 @@ def _check_shapes(module: nn.Module, weights: Mapping[str, Tensor], name: str) -
     )
     hint = "The factory must build what was trained: same sizes, same number of classes."
     raise SourceError(message, code="OQ107", hint=hint)
+
+
+def _untied(module: nn.Module, missing: list[str]) -> list[str]:
+    """Leave out names of a tensor that was loaded under another name: tied weights."""
+    own = {key: value for key, value in module.state_dict().items() if isinstance(value, Tensor)}
+    loaded = {_storage(own[key]) for key in own.keys() - set(missing) if own[key].numel()}
+    return [key for key in missing if key not in own or _storage(own[key]) not in loaded]
+
+
+def _storage(tensor: Tensor) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride()
 
 
 def _misfit(

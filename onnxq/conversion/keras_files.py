@@ -31,10 +31,11 @@ _UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeErro
 """What zipfile and json raise on damage; RuntimeError is encryption and endless nesting."""
 _SAVE_AGAIN = "Save or download the file again: model.save('model.keras')."
 _WAYS_OUT_OF_WEIGHTS = """\
-Save the whole model where it was trained: model.save('model.keras').
-Or build the model in code, then: model.load_weights('{name}'); model.save('model.keras')."""
+Name the function that builds the model:  onnxq run FILE.py:build --weights {name}
+Or save the whole model there: model.load_weights('{name}'); model.save('model.keras')."""
 WAYS_OUT_OF_CODE = """\
-Rebuild the model from Keras' own layers (keras.ops works in functional models without Lambda).
+If it is a Lambda, and you trust whoever made it as you would trust a program of theirs: --trust.
+Else rebuild the model from Keras' own layers (keras.ops works in functional models without Lambda).
 Or export it where its code lives, and give onnxq the result:
   model.export('model.onnx', format='onnx')"""
 """What to do about a file that carries code."""
@@ -61,11 +62,12 @@ class KerasConfig:
         return not major.isdecimal() or int(major) < _KERAS3
 
 
-def read_keras_config(path: Path) -> KerasConfig:
+def read_keras_config(path: Path, *, trust: bool = False) -> KerasConfig:
     """Read the configuration of a Keras file and refuse what must not be loaded.
 
     Args:
         path: A ``.keras``, ``.h5`` or ``.hdf5`` file.
+        trust: Whether code in the file may run, so that it is not refused.
 
     Returns:
         The configuration.
@@ -79,7 +81,8 @@ def read_keras_config(path: Path) -> KerasConfig:
         message = f"{path.name} does not exist, or is not a file."
         raise SourceError(message, code="OQ101", hint="Check the path.")
     found = _read_hdf5(path) if path.suffix.lower() in {".h5", ".hdf5"} else _read_zip(path)
-    check_trusted(found.config, path.name)
+    if not trust:
+        check_trusted(found.config, path.name)
     _check_stateless(found.config, path.name)
     return found
 

@@ -4,13 +4,11 @@ import numpy as np
 
 from onnxq.arrays import Array, Predict
 from onnxq.conversion.parity_probes import Probe, make_probes
+from onnxq.conversion.tolerances import FLOAT32, Tolerance
 from onnxq.errors import ConversionError, InferenceError, ParityError
 from onnxq.reports import Parity, ParityProbe
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Signature
-
-TOLERANCE = 1e-4
-"""Of the largest difference, times max(1, the largest reference value), and of relative L2."""
 
 _LEAST_RMS = 1e-3
 """A reference below this root mean square counts as this large: where an output is all but zero,
@@ -22,7 +20,7 @@ _HINT = (
 )
 
 
-def check_parity(
+def check_parity(  # noqa: PLR0913 - one keyword a part of the question
     reference: Predict,
     export: Predict,
     signature: Signature,
@@ -31,12 +29,13 @@ def check_parity(
     traced_rows: int,
     seed: int,
     declared: tuple[InputDeclaration, ...],
+    tolerance: Tolerance = FLOAT32,
+    probes: tuple[Probe, ...] = (),
 ) -> Parity:
     """Compare an export with its source on batches that neither was traced at.
 
-    For every output, the largest absolute difference may be 1e-4 times the larger of 1 and the
-    largest reference value, and the norm of the difference 1e-4 of the reference's. Values that
-    are not finite must be the same at the same places.
+    For every output, the largest absolute difference and the norm of the difference are held to
+    the tolerance. Values that are not finite must be the same at the same places.
 
     Args:
         reference: The source, run by its own framework.
@@ -46,6 +45,8 @@ def check_parity(
         traced_rows: Rows of the batch that the source was traced at; 0 for none.
         seed: Of random values and of the choice of rows.
         declared: Sizes of free axes and values of integers, used where there are no rows.
+        tolerance: How far they may be apart.
+        probes: What to compare on, if not on probes that are made here.
 
     Returns:
         Every comparison that was made.
@@ -56,29 +57,53 @@ def check_parity(
         SourceError: If there are no rows, and an input's sizes or integers are not known.
     """
     compared: list[ParityProbe] = []
-    for probe in make_probes(signature, rows, declared, traced_rows=traced_rows, seed=seed):
-        try:
-            expected = reference(probe.inputs)
-        except Exception as error:  # a framework raises whatever the model's own code raises
-            if probe.derived:
-                continue  # the source has no answer here, so there is nothing to compare
-            message = f"The source failed {_where(probe)}: {type(error).__name__}: {error}"
-            hint = "Declare its inputs as it was trained:  --input NAME:SHAPE[:dtype[:lo..hi]]"
-            raise ConversionError(message, code="OQ151", hint=hint) from error
+    made = make_probes(signature, rows, declared, traced_rows=traced_rows, seed=seed)
+    for probe in probes or made:
+        expected = answer_probe(reference, probe)
+        if not expected:
+            continue  # the source has no answer here, so there is nothing to compare
         found = _run_export(export, probe)
         names = [spec.name for spec in signature.outputs]
         if set(expected) != set(names):
             message = f"The export gives the outputs {names}, the source gives {list(expected)}."
             raise ParityError(message, code="OQ152", hint=_HINT)
         try:
-            compared += [compare_output(name, expected[name], found[name], probe) for name in names]
+            compared += [
+                compare_output(name, expected[name], found[name], probe, tolerance)
+                for name in names
+            ]
         except ParityError as error:
-            _check_repeatable(reference, expected, probe, error)
+            _check_repeatable(reference, expected, probe, tolerance, error)
             raise
-    return Parity(probes=tuple(compared))
+    return Parity(probes=tuple(compared), tolerance=tolerance.reason, limit=tolerance.relative_l2)
 
 
-def compare_output(name: str, expected: Array, found: Array, probe: Probe) -> ParityProbe:
+def answer_probe(reference: Predict, probe: Probe) -> dict[str, Array]:
+    """Ask a source for its outputs.
+
+    Args:
+        reference: The source, run by its own framework.
+        probe: What it is fed.
+
+    Returns:
+        An array by each output's name; none where the source refuses a probe that it may refuse.
+
+    Raises:
+        ConversionError: If it fails on another (OQ151).
+    """
+    try:
+        return reference(probe.inputs)
+    except Exception as error:  # a framework raises whatever the model's own code raises
+        if probe.derived:
+            return {}
+        message = f"The source failed {_where(probe)}: {type(error).__name__}: {error}"
+        hint = "Declare its inputs as it was trained:  --input NAME:SHAPE[:dtype[:lo..hi]]"
+        raise ConversionError(message, code="OQ151", hint=hint) from error
+
+
+def compare_output(
+    name: str, expected: Array, found: Array, probe: Probe, tolerance: Tolerance = FLOAT32
+) -> ParityProbe:
     """Compare one output.
 
     Args:
@@ -86,6 +111,7 @@ def compare_output(name: str, expected: Array, found: Array, probe: Probe) -> Pa
         expected: What the source gives.
         found: What the export gives.
         probe: What both were fed.
+        tolerance: How far they may be apart.
 
     Returns:
         How far they are apart.
@@ -108,19 +134,22 @@ def compare_output(name: str, expected: Array, found: Array, probe: Probe) -> Pa
     if not np.array_equal(expected[odd], found[odd], equal_nan=True):
         message = f"{where}: values that are not finite stand at different places."
         raise ParityError(message, code="OQ152", hint=_HINT)
-    return _within_tolerance(name, expected[finite], found[finite], probe)
+    return _within(tolerance, name, expected[finite], found[finite], probe)
 
 
-def _within_tolerance(name: str, expected: Array, found: Array, probe: Probe) -> ParityProbe:
+def _within(
+    tolerance: Tolerance, name: str, expected: Array, found: Array, probe: Probe
+) -> ParityProbe:
     difference = np.abs(found - expected)
     largest = float(difference.max(initial=0.0))
-    limit = TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    limit = tolerance.largest * max(1.0, float(np.abs(expected).max(initial=0.0)))
     least = _LEAST_RMS * np.sqrt(max(1, expected.size))
     relative = float(np.linalg.norm(difference) / max(np.linalg.norm(expected), least))
-    if largest > limit or relative > TOLERANCE:
+    if largest > limit or relative > tolerance.relative_l2:
         message = (
             f"Output {name!r} {_where(probe)} differs by up to {largest:.2g} "
-            f"(limit {limit:.2g}), relative L2 {relative:.2g} (limit {TOLERANCE:.0e})."
+            f"(limit {limit:.2g}), relative L2 {relative:.2g} "
+            f"(limit {tolerance.relative_l2:.0e})."
         )
         raise ParityError(message, code="OQ152", hint=_HINT)
     return ParityProbe(
@@ -133,13 +162,17 @@ def _within_tolerance(name: str, expected: Array, found: Array, probe: Probe) ->
 
 
 def _check_repeatable(
-    reference: Predict, expected: dict[str, Array], probe: Probe, error: ParityError
+    reference: Predict,
+    expected: dict[str, Array],
+    probe: Probe,
+    tolerance: Tolerance,
+    error: ParityError,
 ) -> None:
     """Say so where the source itself computes something else each time."""
     again = reference(probe.inputs)
     for name, array in expected.items():
         try:
-            compare_output(name, array, again[name], probe)
+            compare_output(name, array, again[name], probe, tolerance)
         except ParityError:
             message = f"Output {name!r} of the source differs from run to run: it is random."
             hint = "Make it repeatable (no dropout or noise at inference), or skip with --no-check."

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from onnxq.arrays import Array, Predict
+from onnxq.arrays import Predict
 from onnxq.conversion.declarations import check_declared
 from onnxq.conversion.parity import check_parity
+from onnxq.conversion.proof_rows import probe_rows
 from onnxq.conversion.written import Framework, Written
-from onnxq.datasets.loading import load_probe_rows
-from onnxq.datasets.values import DataRequest
-from onnxq.errors import ConversionError, InferenceError, SourceError
+from onnxq.errors import ConversionError, InferenceError, ParityError, SourceError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
 from onnxq.graph.model_files import read_model
@@ -18,7 +17,6 @@ from onnxq.runtime import open_predict
 from onnxq.sources import source_path
 from onnxq.stages import CONVERT, ConvertRequest, ConvertResult
 
-_PROBE_ROWS = 8
 _STEPS = 3
 
 
@@ -50,27 +48,30 @@ def _prove(
         return written.reference, ()
     if not request.check:
         return ParityNotChecked(reason="switched off with --no-check"), (_unchecked(request),)
-    rows: dict[str, Array] = {}
-    if isinstance(request.data, DataRequest):
-        rows = load_probe_rows(
-            request.data,
+    rows = {} if written.probes else probe_rows(request, model.signature)
+    try:
+        parity = check_parity(
+            written.reference,
+            predict,
             model.signature,
-            count_rows=_PROBE_ROWS,
-            declared=request.declared,
+            rows,
+            traced_rows=written.traced_rows,
+            seed=request.seed,
+            declared=written.declared,
+            tolerance=written.tolerance,
+            probes=written.probes,
         )
-    parity = check_parity(
-        written.reference,
-        predict,
-        model.signature,
-        rows,
-        traced_rows=written.traced_rows,
-        seed=request.seed,
-        declared=written.declared,
-    )
+    except ParityError as error:
+        hint = f"{written.doubt}\n{error.hint}" if written.doubt else error.hint
+        raise ParityError(error.message, code=error.code, hint=hint) from error
+    except SourceError as error:
+        if not written.exact or error.code != "OQ112":
+            raise
+        return ParityNotChecked(reason=f"what was changed is exact, and {error.message}"), ()
     return parity, ()
 
 
-def load_written(path: Path, framework: Framework) -> Predict:
+def load_written(path: Path | str, framework: Framework) -> Predict:
     """Load a model by onnxruntime, or say whose fault it is that it cannot be.
 
     Args:

@@ -8,14 +8,15 @@ import onnx
 
 from onnxq.arrays import Array
 from onnxq.errors import ConversionError
+from onnxq.findings import Finding
 from onnxq.graph.cleaning import clean
+from onnxq.graph.edits import copy_of, fresh_name, tensor_names, walk_graphs
 from onnxq.graph.nodes import default_opset, walk_nodes
 from onnxq.tensors import Dim
+from onnxq.wording import count_noun
 
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-_HINT = """\
-Replace the layer that needs it, or export the model in another way and give onnxq the result:
-  model.export('model.onnx', format='onnx')"""
+_REPLACE = "Replace the layer that needs them."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ def finish_graph(
     inputs: tuple[Port, ...],
     outputs: tuple[Port, ...],
     constants: Mapping[str, Array],
+    hint: str,
 ) -> onnx.ModelProto:
     """Make a tf2onnx graph what the source declares, and no more than ONNX allows.
 
@@ -48,6 +50,7 @@ def finish_graph(
         outputs: In the declared order.
         constants: Values of what the traced function captured, by the name of the graph input
             that tf2onnx makes of each; they become initializers.
+        hint: What to do where it fails.
 
     Returns:
         The model, cleaned.
@@ -56,11 +59,11 @@ def finish_graph(
         ConversionError: If an operator does not exist in the operator sets, or an input or
             output is missing.
     """
-    _check_operators(proto)
+    check_operators(proto, hint)
     found = {value.name: value for value in proto.graph.input}
     captured = [key for key in found if key in constants]
-    _check_names("inputs", set(found) - set(captured), inputs)
-    _check_names("outputs", {value.name for value in proto.graph.output}, outputs)
+    _check_names("inputs", set(found) - set(captured), inputs, hint)
+    _check_names("outputs", {value.name for value in proto.graph.output}, outputs, hint)
     found |= {value.name: value for value in proto.graph.output}
     interface = onnx.GraphProto()
     interface.input.extend(_declare(found[port.name], port) for port in inputs)
@@ -76,11 +79,64 @@ def finish_graph(
     return finished
 
 
-def _check_names(kind: str, found: set[str], ports: tuple[Port, ...]) -> None:
+def rename_tensors(proto: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelProto:
+    """Return a model with other names for some tensors.
+
+    Args:
+        proto: A model; stays as it is.
+        names: New names by old ones. A tensor that has one of the new names already gives way.
+
+    Returns:
+        The renamed copy.
+    """
+    renamed = copy_of(proto)
+    taken = tensor_names(renamed.graph) | set(names.values())
+    given_way = (taken & set(names.values())) - set(names)
+    new = dict(names) | {name: fresh_name(f"{name}_inner", taken) for name in given_way}
+    for graph in walk_graphs(renamed.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            value.name = new.get(value.name, value.name)
+        for tensor in graph.initializer:
+            tensor.name = new.get(tensor.name, tensor.name)
+        for node in graph.node:
+            node.input[:] = [new.get(name, name) for name in node.input]
+            node.output[:] = [new.get(name, name) for name in node.output]
+    return renamed
+
+
+def loop_findings(proto: onnx.ModelProto, given: str, fix: str) -> tuple[Finding, ...]:
+    """Say that a recurrent layer became a loop, which is slow and is never quantized.
+
+    Args:
+        proto: What was written.
+        given: What the user calls the model.
+        fix: What to do about it.
+
+    Returns:
+        A finding, or none.
+    """
+    loops = sum(node.op_type in {"Loop", "Scan"} for node in walk_nodes(proto.graph))
+    if not loops:
+        return ()
+    finding = Finding(
+        code="OQ159",
+        subject=given,
+        message=(
+            f"{count_noun(loops, 'loop')} of single steps in place of recurrent operators: about "
+            "ten times slower than an LSTM or GRU node, and never quantized."
+        ),
+        evidence={"loops": loops},
+        fix=fix,
+        severity="warning",
+    )
+    return (finding,)
+
+
+def _check_names(kind: str, found: set[str], ports: tuple[Port, ...], hint: str) -> None:
     expected = {port.name for port in ports}
     if found != expected:
         message = f"tf2onnx changed the {kind}: found {sorted(found)}, expected {sorted(expected)}."
-        raise ConversionError(message, code="OQ151", hint=_HINT)
+        raise ConversionError(message, code="OQ151", hint=hint)
 
 
 def _declare(value: onnx.ValueInfoProto, port: Port) -> onnx.ValueInfoProto:
@@ -94,14 +150,22 @@ def _declare(value: onnx.ValueInfoProto, port: Port) -> onnx.ValueInfoProto:
     return onnx.helper.make_tensor_value_info(port.name, value.type.tensor_type.elem_type, shape)
 
 
-def _check_operators(proto: onnx.ModelProto) -> None:
-    """Refuse what tf2onnx only logs: TensorFlow operators that it copied into the file."""
+def check_operators(proto: onnx.ModelProto, hint: str) -> None:
+    """Refuse what tf2onnx only logs: operators of the source that it copied into the file.
+
+    Args:
+        proto: What tf2onnx returned.
+        hint: What to do about it.
+
+    Raises:
+        ConversionError: If an operator does not exist in the operator sets (OQ151).
+    """
     opset = default_opset(proto)
     unknown = Counter(node.op_type for node in walk_nodes(proto.graph) if not _exists(node, opset))
     if unknown:
         names = ", ".join(f"{name} ({count}x)" for name, count in sorted(unknown.items()))
         message = f"tf2onnx cannot write these operators as ONNX opset {opset}: {names}."
-        raise ConversionError(message, code="OQ151", hint=_HINT)
+        raise ConversionError(message, code="OQ151", hint=f"{_REPLACE}\n{hint}")
 
 
 def _exists(node: onnx.NodeProto, opset: int) -> bool:

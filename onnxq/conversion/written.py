@@ -5,6 +5,8 @@ from typing import Literal, TypeAlias
 
 from onnxq.arrays import Predict
 from onnxq.conversion.exports import Export
+from onnxq.conversion.parity_probes import Probe
+from onnxq.conversion.tolerances import FLOAT32, Tolerance
 from onnxq.errors import MissingDependencyError
 from onnxq.findings import Finding
 from onnxq.reports import ParityNotChecked
@@ -32,6 +34,12 @@ class Written:
         declared: The inputs as declared, or as derived from rows.
         findings: What was noticed.
         quantized_already: How the source is quantized already; empty where it is float.
+        tolerance: How far the file may be from the source.
+        exact: Whether nothing was changed that could change a result, so that the proof may be
+            left out where no inputs for it can be made up.
+        doubt: What a difference between file and source would probably come from; empty where
+            nothing is known.
+        probes: What is compared on; made for the occasion where there are none.
     """
 
     framework: Framework
@@ -41,6 +49,10 @@ class Written:
     declared: tuple[InputDeclaration, ...]
     findings: tuple[Finding, ...]
     quantized_already: str = ""
+    tolerance: Tolerance = FLOAT32
+    exact: bool = False
+    doubt: str = ""
+    probes: tuple[Probe, ...] = ()
 
 
 def written(
@@ -60,13 +72,18 @@ def written(
     Returns:
         All of it.
     """
+    known = {one.name for one in export.known_inputs}
+    kept = tuple(one for one in declared if one.has_values or one.name not in known)
     return Written(
         framework=framework,
         exporter=export.exporter,
         reference=export.predict,
         traced_rows=export.traced_rows,
-        declared=declared,
+        declared=(*kept, *export.known_inputs),
         findings=findings + export.findings,
+        quantized_already=export.quantized_already,
+        tolerance=export.tolerance,
+        doubt=export.doubt,
     )
 
 

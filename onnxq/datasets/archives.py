@@ -91,28 +91,66 @@ def read_blocks(archive: Archive, name: str, indices: Indices) -> Iterator[Array
             are too large.
     """
     array = archive.arrays[name]
-    if array.dtype.hasobject:
-        message = f"{name!r} in {archive.path.name} holds Python objects, which are never loaded."
-        hint = "Save numbers: rows of one shape, and labels as integers."
-        raise DatasetError(message, code="OQ127", hint=hint)
+    _check_objects(archive, array)
     row_bytes = array.dtype.itemsize * math.prod(array.row_shape)
-    if row_bytes > MAX_ROW_BYTES:
-        message = f"a row of {name!r} in {archive.path.name} has {row_bytes} bytes."
-        hint = f"Rows may have {MAX_ROW_BYTES} bytes. Is axis 0 the rows?"
-        raise DatasetError(message, code="OQ127", hint=hint)
+    _check_row_bytes(archive, name, row_bytes)
     if name in archive.fortran:
         yield from _fortran_blocks(archive, array, indices)
         return
     block_rows = max(1, BLOCK_BYTES // max(1, row_bytes))
     stop = int(indices[-1]) + 1 if len(indices) else 0
     with _opened(archive.path) as file, file.open(name + _SUFFIX) as stream:
-        _skip_header(stream)
+        parse_header(stream)
         for start in range(0, stop, block_rows):
             count = min(block_rows, array.count_rows - start)
             rows = _read_array(archive.path, array, stream, (count, *array.row_shape))
             first, last = np.searchsorted(indices, [start, start + count])
             if first < last:
                 yield rows[indices[first:last] - start]
+
+
+def read_member(archive: Archive, name: str) -> Array:
+    """Read a whole array; for files that hold one row.
+
+    Args:
+        archive: The file.
+        name: Of the array.
+
+    Returns:
+        The array.
+
+    Raises:
+        DatasetError: OQ127, if there is none of that name, it holds Python objects, is too large,
+            or the file is damaged.
+    """
+    if name not in archive.arrays:
+        message = f"{archive.path.name} has no array {name!r}, but {', '.join(archive.arrays)}."
+        raise DatasetError(message, code="OQ127", hint="Save the same arrays in every file.")
+    array = archive.arrays[name]
+    _check_objects(archive, array)
+    _check_row_bytes(archive, name, array.dtype.itemsize * math.prod(array.shape))
+    is_fortran = name in archive.fortran
+    shape = array.shape[::-1] if is_fortran else array.shape
+    with _opened(archive.path) as file, file.open(name + _SUFFIX) as stream:
+        parse_header(stream)
+        values = _read_array(archive.path, array, stream, shape)
+    return values.transpose() if is_fortran else values
+
+
+def _check_objects(archive: Archive, array: RawArray) -> None:
+    if array.dtype.hasobject:
+        message = (
+            f"{array.name!r} in {archive.path.name} holds Python objects, which are never loaded."
+        )
+        hint = "Save numbers: rows of one shape, and labels as integers."
+        raise DatasetError(message, code="OQ127", hint=hint)
+
+
+def _check_row_bytes(archive: Archive, name: str, row_bytes: int) -> None:
+    if row_bytes > MAX_ROW_BYTES:
+        message = f"a row of {name!r} in {archive.path.name} has {row_bytes} bytes."
+        hint = f"Rows may have {MAX_ROW_BYTES} bytes. Is axis 0 the rows?"
+        raise DatasetError(message, code="OQ127", hint=hint)
 
 
 def _fortran_blocks(archive: Archive, array: RawArray, indices: Indices) -> Iterator[Array]:
@@ -122,7 +160,7 @@ def _fortran_blocks(archive: Archive, array: RawArray, indices: Indices) -> Iter
         hint = "Save it by rows:  np.savez(path, x=np.ascontiguousarray(x))"
         raise DatasetError(message, code="OQ127", hint=hint)
     with _opened(archive.path) as file, file.open(array.name + _SUFFIX) as stream:
-        _skip_header(stream)
+        parse_header(stream)
         whole = _read_array(archive.path, array, stream, array.shape[::-1]).transpose()
     block_rows = max(1, BLOCK_BYTES * array.count_rows // max(1, total_bytes))
     for start in range(0, len(indices), block_rows):
@@ -136,15 +174,19 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         message = f"{path.name} is not a whole .npz file: {error}."
-        hint = "Fetch the file again: it is damaged, or something else."
-        if path.is_file():
-            with path.open("rb") as file:
-                is_pointer = file.read(len(_LFS_MARK)) == _LFS_MARK
-            hint = "It is a Git LFS pointer:  git lfs pull" if is_pointer else hint
-        raise DatasetError(message, code="OQ127", hint=hint) from error
+        raise DatasetError(message, code="OQ127", hint=fetch_hint(path)) from error
     except RuntimeError as error:  # what zipfile raises for a member under a password
         message = f"{path.name} cannot be read: {error}."
         raise DatasetError(message, code="OQ127", hint=_SAVE_HINT) from error
+
+
+def fetch_hint(path: Path) -> str:
+    """Say how to get a file that is not what its suffix says: many are pointers of Git LFS."""
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_LFS_MARK)) == _LFS_MARK:
+                return "It is a Git LFS pointer:  git lfs pull"
+    return "Fetch the file again: it is damaged, or something else."
 
 
 _SAVE_HINT = "Save arrays by the names of the model's inputs:  np.savez('val.npz', x=x, y=labels)"
@@ -154,7 +196,7 @@ def _read_header(
     path: Path, name: str, stream: IO[bytes], member: zipfile.ZipInfo
 ) -> tuple[RawArray, bool]:
     try:
-        shape, is_fortran, dtype = _parse_header(stream)
+        shape, is_fortran, dtype = parse_header(stream)
     except (ValueError, TypeError, SyntaxError) as error:
         message = f"{name!r} in {path.name} is not an array: {error}."
         raise DatasetError(message, code="OQ127", hint=_SAVE_HINT) from error
@@ -169,7 +211,19 @@ def _read_header(
     return RawArray(name, dtype, shape), is_fortran
 
 
-def _parse_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def parse_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Parse the header of an array as NumPy stores it (NEP 1), format 1.0 or 2.0.
+
+    Args:
+        stream: At its start; it stands at the first value afterwards.
+
+    Returns:
+        Shape, whether it is in Fortran order, dtype.
+
+    Raises:
+        ValueError: If it is no such header. TypeError and SyntaxError are raised as well, by
+            headers that were made up.
+    """
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(stream)
@@ -177,10 +231,6 @@ def _parse_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[An
         return np.lib.format.read_array_header_2_0(stream)
     message = f"its format is version {version}: expected 1.0 or 2.0"
     raise ValueError(message)
-
-
-def _skip_header(stream: IO[bytes]) -> None:
-    _parse_header(stream)
 
 
 def _read_array(path: Path, array: RawArray, stream: IO[bytes], shape: tuple[int, ...]) -> Array:

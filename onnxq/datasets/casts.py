@@ -92,10 +92,10 @@ def _holds_all(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
 
 
 def _cast_hint(array: RawArray, target: np.dtype[Any]) -> str:
-    if array.dtype.kind in "US":
-        return "Text cannot be fed: store token ids, or whatever integers the model was trained on."
     if array.dtype.hasobject:
         return "Python objects are never loaded: store numbers, in rows of one shape."
+    if array.dtype.kind == "f" and not array.is_typed:
+        return "If the values are whole numbers, write them without a fraction: 3, and not 3.0."
     if array.dtype.kind == "f":
         return (
             "If the values are whole numbers, store them as such:  "

@@ -10,7 +10,7 @@ from onnxq.arrays import Array
 from onnxq.datasets.arrays import RawArray, has_channels_last
 from onnxq.datasets.casts import Cast, apply_cast, plan_cast
 from onnxq.datasets.layouts import Layout, change_layout, changed_shape, fitting_layouts
-from onnxq.datasets.misfits import explain_misfit, no_batch_axis, unclear_layout
+from onnxq.datasets.misfits import explain_misfit, no_batch_axis, text_misfit, unclear_layout
 from onnxq.datasets.pixels import (
     arrange_pixels,
     channels_last_rows,
@@ -71,6 +71,8 @@ def plan_fit(
     """
     if not wanted.shape:
         raise no_batch_axis(wanted)
+    if array.is_text:
+        raise text_misfit(wanted, array, title)
     spec = preprocess if array.is_bytes else AsGiven()
     fed = _preprocessed(array, spec)
     layouts = fitting_layouts(fed.row_shape, wanted.shape[1:])
@@ -118,13 +120,14 @@ def describe_fit(fit: RowFit, title: str) -> list[Finding]:
     """Say which casts and changes of layout are made, with their reasons."""
     findings: list[Finding] = []
     layout = _whole_change(fit)
-    if layout is not Layout.AS_IS and not fit.array.images:  # image files have no layout
+    has_layout = fit.array.is_typed and not fit.array.images  # image files and text have none
+    if layout is not Layout.AS_IS and has_layout:
         message = (
             f"{layout.value.capitalize()} in {fit.array.name!r}, because the model wants rows "
             f"of {list(fit.wanted.shape[1:])} for {fit.wanted.name!r}."
         )
         findings.append(Finding(code="OQ129", subject=title, message=message))
-    if fit.cast.changes and fit.preprocess == AsGiven():
+    if fit.cast.changes and fit.array.is_typed and fit.preprocess == AsGiven():
         message = (
             f"{fit.array.name!r} was cast from {fit.cast.source} to {fit.cast.target}, because "
             f"the model's input {fit.wanted.name!r} is {fit.wanted.dtype}."

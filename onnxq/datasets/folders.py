@@ -1,4 +1,4 @@
-"""A folder of images: which files are rows, and what their classes are."""
+"""A folder of rows: which files there are, and what their classes are."""
 
 import difflib
 import os
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from onnxq.errors import DatasetError
 
-SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
 
@@ -18,8 +18,8 @@ _MAX_LIST_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
-class ImageFolder:
-    """Image files in the order of their paths, by code point.
+class RowFolder:
+    """Files that are a row each, in the order of their paths, by code point.
 
     Attributes:
         path: The folder.
@@ -35,56 +35,59 @@ class ImageFolder:
     class_names: tuple[str, ...] = ()
 
 
-def read_folder(path: Path, classes: str) -> ImageFolder:
-    """List a folder's images and number their classes.
-
-    Subfolders are classes, numbered in sorted order as torchvision's and Keras' loaders do, or by
-    ``classes``; a flat folder has no labels without ``classes``. Hidden files are left out.
+def list_files(path: Path) -> tuple[str, ...]:
+    """List the files below a folder; hidden ones are left out.
 
     Args:
         path: The folder.
+
+    Returns:
+        Paths below it, ``/`` between parts, in order by code point.
+
+    Raises:
+        DatasetError: OQ127, if a folder cannot be listed.
+    """
+    return tuple(sorted(_walk(path)))
+
+
+def select_files(files: tuple[str, ...], suffixes: frozenset[str]) -> tuple[str, ...]:
+    """Return the files that have one of some suffixes, in whatever case."""
+    return tuple(file for file in files if Path(file).suffix.lower() in suffixes)
+
+
+def number_classes(path: Path, files: tuple[str, ...], classes: str) -> RowFolder:
+    """Number the classes of files that are a row each.
+
+    Subfolders are classes, numbered in sorted order as torchvision's and Keras' loaders do, or by
+    ``classes``; a flat folder has no labels without ``classes``.
+
+    Args:
+        path: The folder.
+        files: Of its rows, from :func:`list_files`; one at least.
         classes: As :class:`~onnxq.datasets.values.DataRequest` describes it.
 
     Returns:
-        The listing; no image was opened.
+        The files with their classes; none was opened.
 
     Raises:
-        DatasetError: OQ124 without images; OQ125 if classes cannot be told; OQ127 if images lie
-            both in the folder and in subfolders.
+        DatasetError: OQ125 if classes cannot be told; OQ127 if rows lie both in the folder and
+            in subfolders.
     """
-    files = _list_images(path)
     nested = [file for file in files if "/" in file]
     if classes and not is_file(classes):
         return _by_pattern(path, files, classes)
     if nested and len(nested) < len(files):
         example = next(file for file in files if "/" not in file)
-        message = f"{path} holds images both in subfolders and beside them, such as {example}."
+        message = f"{path} holds rows both in subfolders and beside them, such as {example}."
         hint = r"Move them, or say what the classes are:  --classes '^([^/]+)/'"
         raise DatasetError(message, code="OQ127", hint=hint)
     if classes:
         return _by_list(path, files, Path(classes))
     if not nested:
-        return ImageFolder(path, files)
+        return RowFolder(path, files)
     names = tuple(sorted(p.name for p in path.iterdir() if p.is_dir() and _is_shown(p.name)))
     labels = tuple(names.index(_top(file)) for file in files)
-    return ImageFolder(path, files, labels, names)
-
-
-def _list_images(path: Path) -> tuple[str, ...]:
-    files: list[str] = []
-    others: set[str] = set()
-    for file in _walk(path):
-        suffix = Path(file).suffix.lower()
-        if suffix in SUFFIXES:
-            files.append(file)
-        else:
-            others.add(suffix or Path(file).name)
-    if not files:
-        found = f"found {', '.join(sorted(others)[:6])}" if others else "it is empty"
-        message = f"{path} holds no images: {found}, expected {', '.join(sorted(SUFFIXES))}."
-        hint = "Name a folder of images, or an .npz file:  --data val.npz"
-        raise DatasetError(message, code="OQ124", hint=hint)
-    return tuple(sorted(files))
+    return RowFolder(path, files, labels, names)
 
 
 def _walk(path: Path) -> Iterator[str]:
@@ -120,7 +123,7 @@ def _top(file: str) -> str:
     return file.split("/", 1)[0]
 
 
-def _by_pattern(path: Path, files: tuple[str, ...], text: str) -> ImageFolder:
+def _by_pattern(path: Path, files: tuple[str, ...], text: str) -> RowFolder:
     pattern = _compile(text)
     found = [pattern.search(file) for file in files]
     missed = [file for file, match in zip(files, found, strict=True) if not match]
@@ -132,10 +135,10 @@ def _by_pattern(path: Path, files: tuple[str, ...], text: str) -> ImageFolder:
         raise DatasetError(message, code="OQ125", hint=_PATTERN_HINT)
     texts = [match[1] or "" for match in found if match]
     if all(text.isascii() and text.isdigit() for text in texts):
-        return ImageFolder(path, files, tuple(map(int, texts)))
+        return RowFolder(path, files, tuple(map(int, texts)))
     names = tuple(sorted(set(texts)))
     number = {name: index for index, name in enumerate(names)}
-    return ImageFolder(path, files, tuple(number[text] for text in texts), names)
+    return RowFolder(path, files, tuple(number[text] for text in texts), names)
 
 
 _PATTERN_HINT = (
@@ -162,13 +165,28 @@ def _compile(text: str) -> re.Pattern[str]:
     return pattern
 
 
-def _by_list(path: Path, files: tuple[str, ...], classes: Path) -> ImageFolder:
+def _by_list(path: Path, files: tuple[str, ...], classes: Path) -> RowFolder:
     if all("/" not in file for file in files):
         message = f"{classes} names the classes of subfolders, and {path} has none."
         raise DatasetError(message, code="OQ125", hint=_PATTERN_HINT)
-    numbers = _read_classes(classes)
-    number_of = _looked_up(numbers, classes)
-    return ImageFolder(path, files, tuple(number_of(_top(file)) for file in files))
+    number_of = read_classes(classes)
+    return RowFolder(path, files, tuple(number_of(_top(file)) for file in files))
+
+
+def read_classes(classes: Path) -> Callable[[str], int]:
+    """Read a list of classes: ``name`` on each line (from 0), or ``index=name``.
+
+    Args:
+        classes: A text file in UTF-8.
+
+    Returns:
+        A function from a class's name to its number. It raises OQ125 for a name that the list
+        does not name once.
+
+    Raises:
+        DatasetError: OQ125, if the list cannot be read.
+    """
+    return _looked_up(_read_classes(classes), classes)
 
 
 def _looked_up(numbers: dict[str, list[int]], classes: Path) -> Callable[[str], int]:
@@ -186,7 +204,6 @@ def _looked_up(numbers: dict[str, list[int]], classes: Path) -> Callable[[str], 
 
 
 def _read_classes(classes: Path) -> dict[str, list[int]]:
-    """Read ``name`` (its line number is the index, from 0) or ``index=name`` on each line."""
     try:
         with classes.open(encoding="utf-8-sig") as file:
             lines = file.read(_MAX_LIST_BYTES).splitlines()

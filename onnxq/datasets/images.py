@@ -4,10 +4,12 @@ Files are read by the formats listed here alone, and neither colour profiles nor
 are applied: the loaders that models were trained with do not apply them either.
 """
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +37,28 @@ _ORIENTATION = 0x0112
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError)
 
 
-def read_image_size(path: Path) -> ImageSize:
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image file's content, as tables hold it.
+
+    Attributes:
+        name: What messages call it.
+        content: Its bytes.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+def read_image_size(path: Path | EncodedImage) -> ImageSize:
     """Read an image's size from its header.
 
     Args:
-        path: The file.
+        path: The file, or its content.
 
     Returns:
         Height and width.
@@ -68,11 +87,11 @@ def is_rotated(path: Path) -> bool:
             return False
 
 
-def read_image(path: Path, spec: PreprocessSpec | AsGiven) -> NDArray[np.uint8]:
+def read_image(path: Path | EncodedImage, spec: PreprocessSpec | AsGiven) -> NDArray[np.uint8]:
     """Read, resize and crop one image.
 
     Args:
-        path: The file.
+        path: The file, or its content.
         spec: Its geometry is applied (bilinear, antialiased); colours stay RGB bytes.
 
     Returns:
@@ -121,9 +140,10 @@ def _fit(image: Image.Image, spec: PreprocessSpec | AsGiven, subject: str) -> ND
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | EncodedImage) -> Iterator[Image.Image]:
+    source = io.BytesIO(path.content) if isinstance(path, EncodedImage) else path
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(source, formats=_FORMATS) as image:
             _check_pixels(path, image)
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -134,13 +154,13 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DatasetError(message, code="OQ127", hint=hint) from error
 
 
-def _check_pixels(path: Path, image: Image.Image) -> None:
+def _check_pixels(path: Path | EncodedImage, image: Image.Image) -> None:
     if image.height * image.width > MAX_IMAGE_PIXELS:
         found = f"it is {image.height}x{image.width}, more than {MAX_IMAGE_PIXELS} pixels"
         raise _too_large(path, found)
 
 
-def _too_large(path: Path, found: str) -> DatasetError:
+def _too_large(path: Path | EncodedImage, found: str) -> DatasetError:
     message = f"{path} is too large to be decoded: {found.rstrip('.')}."
     hint = "Make it smaller before, or remove the file."
     return DatasetError(message, code="OQ127", hint=hint)

@@ -45,8 +45,9 @@ def read_labels(values: Array, signature: Signature, title: str, name_row: RowNa
     """Turn an array of labels into classes or targets.
 
     Integers ``[rows]`` or ``[rows, 1]`` are classes, and so are one-hot rows of any dtype; other
-    floats are kept as they are. Which of them are targets is told beside the outputs
-    (:func:`onnxq.profiling.metrics.choose_metric`).
+    floats are kept as they are, and so are integers of more axes where an output has as many
+    elements a row, or a score per class for each. Which of them are targets is told beside the
+    outputs (:func:`onnxq.profiling.metrics.choose_reading`).
 
     Args:
         values: As stored; axis 0 is rows.
@@ -64,6 +65,8 @@ def read_labels(values: Array, signature: Signature, title: str, name_row: RowNa
     if values.dtype.kind not in "biuf":
         message = f"the labels in {title} are {values.dtype}: expected integers."
         raise DatasetError(message, code="OQ125", hint=_CLASS_HINT)
+    if values.ndim > 1 and values.dtype.kind in "biu" and _are_positions(values, signature):
+        return Labels(values.astype(np.int64))
     if values.ndim == 2 and values.shape[1] > 1 and _is_one_hot(values):  # noqa: PLR2004 - rows, classes
         message = f"One-hot labels were turned into classes 0 to {values.shape[1] - 1}."
         finding = Finding(code="OQ130", subject=title, message=message)
@@ -79,6 +82,28 @@ def read_labels(values: Array, signature: Signature, title: str, name_row: RowNa
     )
     hint = _CLASS_HINT + ",\nor save the file without them: models are then judged by agreement."
     raise DatasetError(message, code="OQ125", hint=hint)
+
+
+def _are_positions(values: Array, signature: Signature) -> bool:
+    """Whether an output has a score per class for each label of a row, or a value for each.
+
+    One-hot rows beside an output of their shape are classes all the same.
+    """
+    sizes = tuple(size for size in values.shape[1:] if size != 1)
+    shapes = [tuple(size for size in output.shape[1:] if size != 1) for output in signature.outputs]
+    per_class = any(
+        len(shape) > len(sizes) > 0 and (_same(shape[:-1], sizes) or _same(shape[1:], sizes))
+        for shape in shapes
+    )
+    per_value = any(_same(shape, sizes) for shape in shapes) and len(sizes) > 0
+    return per_class or (per_value and not (values.ndim == 2 and _is_one_hot(values)))  # noqa: PLR2004 - rows, classes
+
+
+def _same(shape: tuple[int | str | None, ...], sizes: tuple[int, ...]) -> bool:
+    """Whether sizes fit a shape, of which axes may be free."""
+    return len(shape) == len(sizes) and all(
+        not isinstance(axis, int) or axis == size for axis, size in zip(shape, sizes, strict=True)
+    )
 
 
 def _is_one_hot(values: Array) -> bool:

@@ -1,26 +1,25 @@
 """Loading rows: the stage that stores them, and the first rows for those who only try them."""
 
-import errno
 import math
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.datasets.archives import Archive
 from onnxq.datasets.arrays import RawArray, has_channels_last
+from onnxq.datasets.forms import open_origin
 from onnxq.datasets.labels import NO_LABELS
 from onnxq.datasets.matching import LABEL_KEY, find_labels
 from onnxq.datasets.opening import OpenRows, describe_rows, fed_blocks, load_labels, open_rows
-from onnxq.datasets.origins import open_origin, origin_arrays, origin_title
+from onnxq.datasets.origins import Opening
 from onnxq.datasets.pixels import preprocessed_shape
 from onnxq.datasets.splitting import Indices, choose_rows, split_rows
+from onnxq.datasets.spooling import full_disk_said
 from onnxq.datasets.storing import StoredPart, store_rows
+from onnxq.datasets.tables import Table, feed_columns
 from onnxq.datasets.values import (
     AsGiven,
     CalibrationSet,
@@ -41,7 +40,6 @@ MAX_STORED_BYTES = 8 * 2**30
 
 _EVALUATION = "evaluation"
 _CALIBRATION = "calibration"
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,23 @@ def load_rows(request: LoadRowsRequest, folder: Path, tell: Tell) -> LoadRowsRes
         DatasetError: If rows do not fit (OQ121, OQ122), are not finite (OQ123), there are none
             (OQ124), labels are bad (OQ125), preprocessing does not apply (OQ126), or they cannot
             be read or stored (OQ127).
-        MissingDependencyError: OQ108, if images are read without Pillow.
+        MissingDependencyError: OQ108, if a form of data needs an extra.
     """
     jobs = _plan_jobs(request)
     _check_space(jobs, folder)
     findings = [one for job in jobs for one in describe_rows(job.opened, job.chosen)]
-    labels = load_labels(jobs[0].opened, jobs[0].chosen, request.signature)
+    labels = NO_LABELS
+    if request.judge:
+        labels = load_labels(jobs[0].opened, jobs[0].chosen, request.signature)
     advance = _counter(tell, sum(len(job.chosen) * len(job.opened.fits) for job in jobs))
     stored: dict[str, StoredPart] = {}
-    with _full_disk_said(folder):
+    with full_disk_said(str(folder)):
         for job in jobs:
             theirs = labels if job is jobs[0] else NO_LABELS
             stored |= store_rows(job.opened, job.chosen, job.parts, theirs, folder, advance)
     findings += [*labels.findings, *_describe_overlap(jobs, stored)]
     return LoadRowsResult(
-        evaluation=EvaluationSet(stored[_EVALUATION].rows),
+        evaluation=(EvaluationSet(stored[_EVALUATION].rows) if _EVALUATION in stored else NoRows()),
         calibration=(
             CalibrationSet(stored[_CALIBRATION].rows) if _CALIBRATION in stored else NoRows()
         ),
@@ -108,6 +108,7 @@ def load_probe_rows(
     *,
     count_rows: int,
     declared: tuple[InputDeclaration, ...] = (),
+    trusted_folders: tuple[str, ...] = (),
 ) -> dict[str, Array]:
     """Load the first rows, fit to a model, into memory.
 
@@ -116,15 +117,16 @@ def load_probe_rows(
         signature: What the rows must fit.
         count_rows: Rows wanted; fewer come back where there are fewer.
         declared: Inputs as ``--input`` declares them.
+        trusted_folders: Folders that user code may be imported from.
 
     Returns:
         An array for each input, by name; axis 0 is rows.
 
     Raises:
         DatasetError: As for :func:`load_rows`.
-        MissingDependencyError: OQ108, if images are read without Pillow.
+        MissingDependencyError: OQ108, if a form of data needs an extra.
     """
-    opened = open_rows(request, signature, declared)
+    opened = open_rows(request, signature, declared, trusted_folders, most_rows=count_rows)
     first = np.arange(min(count_rows, opened.count_rows))
     describe_rows(opened, first)
     return {
@@ -132,13 +134,22 @@ def load_probe_rows(
     }
 
 
-def data_specs(request: DataRequest, *, channels_first: bool) -> tuple[TensorSpec, ...]:
+def data_specs(
+    request: DataRequest,
+    *,
+    channels_first: bool,
+    names: tuple[str, ...] = (),
+    trusted_folders: tuple[str, ...] = (),
+) -> tuple[TensorSpec, ...]:
     """Describe what rows would look like to a model that takes any shape.
 
     Args:
         request: Which rows; with ``mapping``, only arrays that it maps to inputs are described.
         channels_first: Whether images are shown as ``[N, channels, height, width]``, as PyTorch
             modules take them.
+        names: Of the model's inputs, where they are known: columns of a table feed a single
+            input side by side.
+        trusted_folders: Folders that user code may be imported from.
 
     Returns:
         A spec for each array of numbers but the labels, under the name of its input where it is
@@ -146,15 +157,17 @@ def data_specs(request: DataRequest, *, channels_first: bool) -> tuple[TensorSpe
 
     Raises:
         DatasetError: If the data cannot be opened, or preprocessing does not apply.
-        MissingDependencyError: OQ108, if images are read without Pillow.
+        MissingDependencyError: OQ108, if a form of data needs an extra.
     """
-    origin = open_origin(request)
-    arrays = origin_arrays(origin, request.preprocess)
-    inputs = {name: array for name, array in request.mapping.items() if name != LABEL_KEY}
-    if isinstance(origin, Archive):
-        mapping = {name: a for name, a in request.mapping.items() if a in arrays}
-        labels = find_labels(arrays, mapping, set(inputs), origin_title(origin))
-        arrays = {name: array for name, array in arrays.items() if array not in labels}
+    origin = open_origin(request, Opening(folders=trusted_folders, most_rows=1))
+    mapping, arrays = request.mapping, origin.arrays
+    if isinstance(origin, Table):
+        origin, mapping = feed_columns(origin, names, mapping)
+        arrays = origin.arrays
+    inputs = {name: array for name, array in mapping.items() if name != LABEL_KEY}
+    known = {name: array for name, array in mapping.items() if array in arrays}
+    labels = find_labels(arrays, known, set(inputs), origin.title)
+    arrays = {name: array for name, array in arrays.items() if array not in labels}
     if inputs:
         arrays = {name: arrays[array] for name, array in inputs.items() if array in arrays}
     return tuple(
@@ -179,9 +192,12 @@ def _spec(
 
 def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
     """Plan what is stored: first the rows to evaluate on, then those of ``--calib``."""
+    if not request.judge:
+        opened, chosen = _choose(request, request.data, labelled=False)
+        return [_Job(opened, chosen, {_CALIBRATION: np.arange(len(chosen))})]
     opened, chosen = _choose(request, request.data)
     if isinstance(request.calibration, DataRequest):
-        other, others = _choose(request, _for_ranges(request.calibration))
+        other, others = _choose(request, request.calibration, labelled=False)
         return [
             _Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))}),
             _Job(other, others, {_CALIBRATION: np.arange(len(others))}),
@@ -193,16 +209,16 @@ def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
     return [_Job(opened, chosen, {name: part for name, part in parts.items() if len(part)})]
 
 
-def _for_ranges(data: DataRequest) -> DataRequest:
-    """Leave out what tells classes: rows to calibrate on may lie in another kind of place."""
-    origin = open_origin(msgspec.structs.replace(data, classes=""))
-    held = origin.arrays if isinstance(origin, Archive) else {}
-    mapping = {k: array for k, array in data.mapping.items() if k != LABEL_KEY or array in held}
-    return msgspec.structs.replace(data, classes="", mapping=mapping)
-
-
-def _choose(request: LoadRowsRequest, data: DataRequest) -> tuple[OpenRows, Indices]:
-    opened = open_rows(data, request.signature, request.declared)
+def _choose(
+    request: LoadRowsRequest, data: DataRequest, *, labelled: bool = True
+) -> tuple[OpenRows, Indices]:
+    opened = open_rows(
+        data,
+        request.signature,
+        request.declared,
+        request.trusted_folders,
+        labelled=labelled,
+    )
     return opened, choose_rows(opened.count_rows, data.limit_rows, data.seed)
 
 
@@ -222,20 +238,8 @@ def _check_space(jobs: list[_Job], folder: Path) -> None:
     raise DatasetError(message, code="OQ127", hint=hint)
 
 
-@contextmanager
-def _full_disk_said(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_FULL:
-            raise
-        message = f"the disk is full: rows could not be stored in {folder}."
-        hint = "Free some space, or use fewer rows:  --limit 1000"
-        raise DatasetError(message, code="OQ127", hint=hint) from error
-
-
 def _describe_overlap(jobs: list[_Job], stored: dict[str, StoredPart]) -> list[Finding]:
-    if _CALIBRATION not in stored:
+    if not {_CALIBRATION, _EVALUATION} <= set(stored):
         return []
     judged = set(stored[_EVALUATION].digests)
     digests = stored[_CALIBRATION].digests

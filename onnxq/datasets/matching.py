@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from onnxq.datasets.arrays import RawArray
 from onnxq.datasets.layouts import fitting_layouts
-from onnxq.datasets.misfits import misfit
+from onnxq.datasets.misfits import misfit, text_hint
 from onnxq.datasets.pixels import channels_last_shape
 from onnxq.errors import DatasetError
 from onnxq.tensors import TensorSpec
 
 LABEL_KEY = "labels"
 """What ``--map labels=ARRAY`` calls the labels."""
-_LABEL_NAMES = frozenset({"y", "label", "labels", "target", "targets"})
+LABEL_NAMES = frozenset({"y", "label", "labels", "target", "targets"})
+"""Names that labels have, in whatever case."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def find_labels(
     if LABEL_KEY in mapping and LABEL_KEY not in inputs:
         return (arrays[mapping[LABEL_KEY]],)
     used = inputs | set(mapping.values())
-    found = [a for name, a in arrays.items() if name.lower() in _LABEL_NAMES and name not in used]
+    found = [a for name, a in arrays.items() if name.lower() in LABEL_NAMES and name not in used]
     if len(found) > 1:
         names = ", ".join(array.name for array in found)
         message = f"{title} has {len(found)} arrays that could be labels: {names}."
@@ -125,6 +126,8 @@ def _map_hint(
 ) -> str:
     if not free:
         return f"Save rows for it:  np.savez('val.npz', **{{{spec.name!r}: x}}, y=labels)"
+    if all(array.is_text for array in free):
+        return text_hint(spec.name)
     likely = max(free, key=lambda array: _likeness(spec, array))
     hint = f"Say which array feeds it. Try:  --map {spec.name}={likely.name}"
     twins = [

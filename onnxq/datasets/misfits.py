@@ -86,6 +86,20 @@ def unclear_layout(
     return misfit(wanted, (array,), title, hint=hint, after=ways)
 
 
+def text_misfit(wanted: TensorSpec, array: RawArray, title: str) -> DatasetError:
+    """Make the error for text where a model takes numbers: OQ122."""
+    message = f"{title} has {array}: expected {wanted.dtype} for the input {wanted.name!r}."
+    return DatasetError(message, code="OQ122", hint=text_hint(wanted.name))
+
+
+def text_hint(name: str) -> str:
+    """Say what becomes of text before a model takes it."""
+    return (
+        "Text cannot be fed: tokenize it first, as in training, and save the integers by input "
+        f"name:  np.savez('val.npz', {name}=ids, y=labels)"
+    )
+
+
 def no_batch_axis(wanted: TensorSpec) -> DatasetError:
     """Make the error for an input that takes no rows."""
     message = f"the model's input {wanted.name!r} is a scalar: expected an axis of rows first."
@@ -155,7 +169,7 @@ def _for_one_channel(spec: PreprocessSpec) -> PreprocessSpec:
 
 
 def _columns(array: RawArray) -> tuple[str, str, str]:
-    return array.name, str(array.dtype), _dims(array.shape)
+    return array.name, array.dtype_name, _dims(array.shape)
 
 
 def _aligned(lines: list[tuple[str, ...]]) -> list[str]:

@@ -2,28 +2,24 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.datasets.archives import Archive
 from onnxq.datasets.arrays import RawArray
 from onnxq.datasets.fitting import RowFit, check_applies, describe_fit, fit_rows, plan_fit
-from onnxq.datasets.folders import ImageFolder
+from onnxq.datasets.folders import read_classes
+from onnxq.datasets.forms import open_origin
 from onnxq.datasets.labels import NO_LABELS, Labels, describe_classes, read_labels
-from onnxq.datasets.matching import match_arrays
-from onnxq.datasets.origins import (
-    Origin,
-    check_images,
-    open_origin,
-    origin_arrays,
-    origin_title,
-    read_blocks,
-    row_names,
-)
+from onnxq.datasets.matching import LABEL_KEY, match_arrays
+from onnxq.datasets.origins import Opening, Origin
+from onnxq.datasets.row_files import Images, RowFiles
 from onnxq.datasets.splitting import Indices
+from onnxq.datasets.tables import Table, feed_columns
+from onnxq.datasets.text_labels import NumberedTexts, number_texts
 from onnxq.datasets.values import AsGiven, DataRequest, PreprocessSpec
 from onnxq.errors import DatasetError
 from onnxq.findings import Finding
@@ -45,7 +41,7 @@ class OpenRows:
         request: What the user asked for.
         origin: Where rows come from.
         fits: What is done for each input, in the model's order.
-        labels: The array of labels of an archive; empty without one.
+        labels: The array of labels; empty without one.
         declared: Inputs as the user declared them.
     """
 
@@ -58,7 +54,7 @@ class OpenRows:
     @property
     def title(self) -> str:
         """What messages call the data."""
-        return origin_title(self.origin)
+        return self.origin.title
 
     @property
     def count_rows(self) -> int:
@@ -75,7 +71,13 @@ def _preprocess_of(
 
 
 def open_rows(
-    request: DataRequest, signature: Signature, declared: tuple[InputDeclaration, ...]
+    request: DataRequest,
+    signature: Signature,
+    declared: tuple[InputDeclaration, ...],
+    folders: tuple[str, ...] = (),
+    *,
+    labelled: bool = True,
+    most_rows: int = 0,
 ) -> OpenRows:
     """Open data and fit it to a model.
 
@@ -83,36 +85,47 @@ def open_rows(
         request: What the user asked for.
         signature: What the rows must fit.
         declared: Sizes in it take the place of symbols in the signature.
+        folders: Folders that user code may be imported from.
+        labelled: Whether labels matter; rows to calibrate on need none, wherever they lie.
+        most_rows: Rows that are enough, where they must be computed to be counted; 0 wants all.
 
     Returns:
         The rows, not read yet.
 
     Raises:
         DatasetError: If they cannot be opened, do not fit, or there are none.
-        MissingDependencyError: OQ108, if images are read without Pillow.
+        MissingDependencyError: OQ108, if a form needs an extra.
     """
-    origin = open_origin(request)
-    title = origin_title(origin)
     inputs = tuple(_with_sizes(spec, declared) for spec in signature.inputs)
-    if isinstance(origin, ImageFolder) and len(inputs) > 1:
+    asked = request if labelled else msgspec.structs.replace(request, classes="")
+    origin = open_origin(asked, Opening(inputs=inputs, folders=folders, most_rows=most_rows))
+    mapping = request.mapping
+    if not labelled and mapping.get(LABEL_KEY) not in origin.arrays:
+        mapping = {name: array for name, array in mapping.items() if name != LABEL_KEY}
+    _check_one_input(origin, inputs)
+    if isinstance(origin, Table):
+        origin, mapping = feed_columns(origin, tuple(spec.name for spec in inputs), mapping)
+    matches = match_arrays(inputs, origin.arrays, mapping, origin.title)
+    fits = tuple(
+        plan_fit(spec, array, _preprocess_of(array, len(inputs), request.preprocess), origin.title)
+        for spec, array in ((spec, matches.inputs[spec.name]) for spec in inputs)
+    )
+    check_applies(fits, request.preprocess, origin.title)
+    opened = OpenRows(asked, origin, fits, matches.labels, declared)
+    if not opened.count_rows:
+        message = f"{origin.title} has no rows: {fits[0].array}."
+        raise DatasetError(message, code="OQ124", hint="Give rows; 1000 or more tell accuracies.")
+    return opened
+
+
+def _check_one_input(origin: Origin, inputs: tuple[TensorSpec, ...]) -> None:
+    if isinstance(origin, Images) and len(inputs) > 1:
         names = ", ".join(spec.name for spec in inputs)
-        message = f"{title} feeds one input: the model has {len(inputs)}, {names}."
+        message = f"{origin.title} feeds one input: the model has {len(inputs)}, {names}."
         hint = "Save rows by input:  np.savez('val.npz', " + ", ".join(
             f"{spec.name}=…" for spec in inputs
         )
         raise DatasetError(message, code="OQ121", hint=hint + ")")
-    arrays = origin_arrays(origin, request.preprocess)
-    matches = match_arrays(inputs, arrays, request.mapping, title)
-    fits = tuple(
-        plan_fit(spec, array, _preprocess_of(array, len(inputs), request.preprocess), title)
-        for spec, array in ((spec, matches.inputs[spec.name]) for spec in inputs)
-    )
-    check_applies(fits, request.preprocess, title)
-    opened = OpenRows(request, origin, fits, matches.labels, declared)
-    if not opened.count_rows:
-        message = f"{title} has no rows: {fits[0].array}."
-        raise DatasetError(message, code="OQ124", hint="Give rows; 1000 or more tell accuracies.")
-    return opened
 
 
 def describe_rows(opened: OpenRows, indices: Indices) -> list[Finding]:
@@ -121,8 +134,7 @@ def describe_rows(opened: OpenRows, indices: Indices) -> list[Finding]:
     Raises:
         DatasetError: OQ121, if images differ in size; OQ126 and OQ127, if one cannot be used.
     """
-    request, array = opened.request, opened.fits[0].array
-    findings = check_images(opened.origin, array, indices, request.preprocess)
+    findings = [*opened.origin.findings, *opened.origin.check_rows(indices)]
     for fit in opened.fits:
         findings += describe_fit(fit, opened.title)
     return findings
@@ -143,10 +155,10 @@ def fed_blocks(opened: OpenRows, fit: RowFit, indices: Indices) -> Iterator[Arra
         DatasetError: OQ122 or OQ121, if a value cannot be fed or was declared to be another; OQ123
             after the last row, if some are not finite.
     """
-    names = row_names(opened.origin, indices)
+    names = opened.origin.name_rows(indices)
     broken: list[str] = []
     start = 0
-    for block in read_blocks(opened.origin, fit.array, indices, opened.request.preprocess):
+    for block in opened.origin.read_blocks(fit.array, indices):
         here = names[start : start + len(block)]
         fed = fit_rows(block, fit, here.__getitem__)
         broken += [here[index] for index in _not_finite(fed)]
@@ -168,19 +180,35 @@ def load_labels(opened: OpenRows, indices: Indices, signature: Signature) -> Lab
     Raises:
         DatasetError: OQ125 or OQ123, as :func:`~onnxq.datasets.labels.read_labels` raises it.
     """
-    names = row_names(opened.origin, indices)
-    if isinstance(opened.origin, Archive):
-        if not opened.labels:
-            return NO_LABELS
-        _check_label_bytes(opened, len(indices))
-        blocks = read_blocks(opened.origin, opened.labels[0], indices, AsGiven())
-        values = np.concatenate(list(blocks))
-        return read_labels(values, signature, opened.title, names.__getitem__)
-    if not opened.origin.labels:
+    request, origin = opened.request, opened.origin
+    is_text = bool(opened.labels) and opened.labels[0].is_text
+    if request.classes and not is_text and not isinstance(origin, RowFiles):
+        message = f"--classes {request.classes} numbers names, and {origin.title} has none."
+        hint = "Leave --classes out: it is for class folders and for labels that are text."
+        raise DatasetError(message, code="OQ125", hint=hint)
+    if not opened.labels:
         return NO_LABELS
-    values = np.array(opened.origin.labels, np.int64)[indices]
-    labels = read_labels(values, signature, opened.title, names.__getitem__)
-    return describe_classes(labels, opened.origin.class_names, signature, opened.title)
+    names = origin.name_rows(indices)
+    if is_text:
+        texts = _number_texts(opened, indices)
+        labels = read_labels(texts.values, signature, origin.title, names.__getitem__)
+        labels = replace(labels, findings=(*texts.findings, *labels.findings))
+        return describe_classes(labels, texts.class_names, signature, origin.title)
+    values = _label_values(opened, indices)
+    labels = read_labels(values, signature, origin.title, names.__getitem__)
+    return describe_classes(labels, origin.class_names, signature, origin.title)
+
+
+def _label_values(opened: OpenRows, indices: Indices) -> Array:
+    _check_label_bytes(opened, len(indices))
+    return np.concatenate(list(opened.origin.read_blocks(opened.labels[0], indices)))
+
+
+def _number_texts(opened: OpenRows, indices: Indices) -> NumberedTexts:
+    classes = opened.request.classes
+    number_of = read_classes(Path(classes)) if classes else None
+    every = np.arange(opened.labels[0].count_rows)
+    return number_texts(_label_values(opened, every), indices, number_of, opened.title)
 
 
 def _check_label_bytes(opened: OpenRows, count_rows: int) -> None:

@@ -13,7 +13,6 @@ from onnxq.arrays import Array
 from onnxq.datasets.labels import Labels
 from onnxq.datasets.npy_files import NpyWriter
 from onnxq.datasets.opening import OpenRows, fed_blocks
-from onnxq.datasets.origins import row_names
 from onnxq.datasets.splitting import Indices
 from onnxq.datasets.values import StoredRows
 
@@ -75,7 +74,7 @@ def store_rows(
                     digests[position] = _digest(digests[position], row)
                 start += len(block)
                 advance(len(block))
-    names = row_names(opened.origin, chosen)
+    names = opened.origin.name_rows(chosen)
     return {
         name: StoredPart(
             _describe(name, positions, paths[name], labels, names, folder),

@@ -6,14 +6,14 @@ import numpy as np
 
 from onnxq.arrays import Array
 from onnxq.datasets.random_rows import check_elements, draw_rows
-from onnxq.datasets.values import EvaluationSet, NoRows
+from onnxq.datasets.values import CalibrationSet, EvaluationSet, NoRows
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Signature, TensorSpec
 
 
 def store_timing_rows(
     signature: Signature,
-    rows: EvaluationSet | NoRows,
+    rows: EvaluationSet | CalibrationSet | NoRows,
     declared: tuple[InputDeclaration, ...],
     *,
     batch_rows: int,
@@ -41,7 +41,7 @@ def store_timing_rows(
     paths: dict[str, str] = {}
     for number, spec in enumerate(signature.inputs):
         count = spec.shape[0] if spec.shape and isinstance(spec.shape[0], int) else batch_rows
-        if isinstance(rows, EvaluationSet):
+        if not isinstance(rows, NoRows):
             array = _repeat_rows(spec, Path(rows.rows.inputs[spec.name]), count)
         else:
             array = draw_rows(spec, declared, count, generator)

@@ -84,14 +84,21 @@ class DataRequest(Struct, frozen=True, kw_only=True, tag="data"):
     r"""Rows that the user asked for.
 
     Attributes:
-        spec: Path of an ``.npz`` file or an image folder.
+        spec: A file (``.npz``, ``.npy``, ``.csv``, ``.tsv``, ``.parquet``), a folder (of images,
+            ``.npy``, ``.npz`` or ``.parquet``), ``pkg.mod:fn``, ``file.py:fn``, or
+            ``hf:NAME[:CONFIGURATION][:SPLIT]``.
         preprocess: How images become rows; presets are resolved when the option is parsed.
         mapping: Array name by input name (``--map x=images``); ``labels`` names the array of
-            labels where no input has that name.
-        classes: Empty, the path of a class list, or a regular expression with one group, the
-            class, that is searched in a file's path below the folder (``^(\d+)_``).
-        limit_rows: Most rows used; 0 uses all.
+            labels where no input has that name. Of a table it names a column, or several side by
+            side: ``age,hours`` or ``first:last``.
+        classes: Empty, the path of a class list (for class folders and labels that are text), or
+            a regular expression with one group, the class, that is searched in a file's path
+            below the folder (``^(\d+)_``).
+        limit_rows: Most rows used; 0 uses all. They are chosen at random, except that of an
+            iterable the first ones are taken.
         seed: Of the choice of rows and of the split.
+        working_folder: Where user code is run, so that its relative paths hold in a child; empty
+            leaves the process where it is.
     """
 
     spec: str
@@ -100,6 +107,7 @@ class DataRequest(Struct, frozen=True, kw_only=True, tag="data"):
     classes: str = ""
     limit_rows: int = 0
     seed: int = 0
+    working_folder: str = ""
 
 
 class StoredRows(Struct, frozen=True, kw_only=True):

@@ -5,10 +5,12 @@ scales that are not finite, and models in which nothing is quantized.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
-from onnx import ModelProto
+from msgspec.structs import replace
+from onnx import ModelProto, TensorProto
 
 from onnxq.errors import QuantizationError
 from onnxq.graph.cleaning import is_sorted
@@ -16,20 +18,25 @@ from onnxq.graph.edits import walk_graphs
 from onnxq.graph.model_files import read_signature
 from onnxq.graph.nodes import walk_nodes
 from onnxq.graph.quantized_tensors import list_quantized
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.tensors import TensorSpec
 
 _HINT = "Leave this recipe out with -r, and report the model to onnxq: it should not happen."
 
 
-def check_structure(proto: ModelProto, original: ModelProto) -> None:
+def check_structure(
+    proto: ModelProto, original: ModelProto, io: Sequence[IntegerTensor] = ()
+) -> None:
     """Check what can be seen without running a quantized model.
 
     Names of nodes, initializers and tensors are unique; nodes are sorted; every scale is finite
-    and above zero; at least one tensor is quantized; inputs and outputs are the original's.
+    and above zero; at least one weight is quantized, or stored as float16; inputs and outputs are
+    the original's, but for those that became integer.
 
     Args:
         proto: The quantized model.
         original: The float model that it was made from.
+        io: Inputs and outputs that became integer.
 
     Raises:
         QuantizationError: OQ172, naming the offender.
@@ -38,7 +45,42 @@ def check_structure(proto: ModelProto, original: ModelProto) -> None:
     if not is_sorted(proto.graph):
         _refuse("its nodes are not sorted, or read a tensor that nothing writes")
     _check_scales(proto)
-    _check_interface(proto, original)
+    _check_interface(proto, original, {tensor.name: tensor.dtype for tensor in io})
+
+
+def check_calibrated(proto: ModelProto) -> None:
+    """Refuse a static model whose activations have no ranges of their own.
+
+    Args:
+        proto: A quantized model. One without quantized activations passes: its recipe needs no
+            rows.
+
+    Raises:
+        QuantizationError: OQ166 if every activation has the scale that stands for "not yet
+            calibrated".
+    """
+    scales = uncalibrated_scales(proto)
+    if scales:
+        message = f"the {scales} quantized activations all have a scale of 1: none was calibrated."
+        hint = "Calibrate with rows like those in use: --calib, or more rows with --data."
+        raise QuantizationError(message, code="OQ166", hint=hint)
+
+
+def uncalibrated_scales(proto: ModelProto) -> int:
+    """Count quantized activations where none of them was calibrated.
+
+    Observers of PyTorch and of other tools begin with a scale of 1; a model that was converted
+    before any row was seen has it everywhere.
+
+    Args:
+        proto: Any model.
+
+    Returns:
+        How many there are, two at least, if all their scales are 1; else 0.
+    """
+    scales = [t.scales for t in list_quantized(proto) if t.role == "activation" and t.scales.size]
+    is_default = all((found == 1.0).all() for found in scales)
+    return len(scales) if len(scales) > 1 and is_default else 0
 
 
 def _check_names(proto: ModelProto) -> None:
@@ -56,7 +98,8 @@ def _check_names(proto: ModelProto) -> None:
 
 def _check_scales(proto: ModelProto) -> None:
     quantized = list_quantized(proto)
-    if not any(tensor.role == "weight" for tensor in quantized):
+    is_small = any(t.data_type == TensorProto.FLOAT16 for t in proto.graph.initializer)
+    if not is_small and not any(tensor.role == "weight" for tensor in quantized):
         _refuse(f"no weight is quantized, expected at least one of {len(quantized)} tensors")
     for tensor in quantized:
         good = np.isfinite(tensor.scales) & (tensor.scales > 0)
@@ -68,14 +111,15 @@ def _check_scales(proto: ModelProto) -> None:
             )
 
 
-def _check_interface(proto: ModelProto, original: ModelProto) -> None:
+def _check_interface(proto: ModelProto, original: ModelProto, dtypes: dict[str, str]) -> None:
     found, expected = read_signature(proto.graph), read_signature(original.graph)
     for kind, now, before in (
         ("inputs", found.inputs, expected.inputs),
         ("outputs", found.outputs, expected.outputs),
     ):
-        if now != before:
-            _refuse(f"its {kind} are {_listed(now)}, expected {_listed(before)}")
+        wanted = tuple(replace(s, dtype=dtypes.get(s.name, s.dtype)) for s in before)
+        if now != wanted:
+            _refuse(f"its {kind} are {_listed(now)}, expected {_listed(wanted)}")
 
 
 def _listed(specs: tuple[TensorSpec, ...]) -> str:

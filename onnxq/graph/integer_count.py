@@ -13,6 +13,8 @@ from onnx import ModelProto, NodeProto, TensorProto
 from onnxq.graph.edits import initializers_of, producers_of
 from onnxq.graph.nodes import walk_nodes
 from onnxq.graph.refusals import MULTIPLIERS
+from onnxq.graph.scoped_nodes import why_kept_float
+from onnxq.scopes import EVERYTHING, QuantizationScope
 
 Kind: TypeAlias = Literal["static", "dynamic"]
 
@@ -38,6 +40,7 @@ _REASONS: dict[Kind, dict[str, str]] = {
         "Gather": "a table is looked up, not computed: static int8 leaves it float",
     },
 }
+_NO_WEIGHT = "it has no weight of its own that the recipe can store"
 _INTEGER_RESULTS = frozenset({"QuantizeLinear"})
 _MATRIX_RANK = 2
 _ABSORBED = frozenset({"Relu", "Clip"})
@@ -58,23 +61,26 @@ class QuantizedCount:
     left_float: dict[str, str]
 
 
-def count_quantized(proto: ModelProto, original: ModelProto, kind: Kind) -> QuantizedCount:
+def count_quantized(
+    proto: ModelProto,
+    original: ModelProto,
+    kind: Kind,
+    scope: QuantizationScope = EVERYTHING,
+) -> QuantizedCount:
     """Count the original's nodes that became integer, with a reason for each that did not.
 
     Args:
         proto: What the quantizer made of it.
         original: The prepared float model; its nodes have names of their own.
         kind: Which quantizer it was.
+        scope: What it was let at; its words are the reasons where they apply.
 
     Returns:
         The count. A static node is integer if it stands between DequantizeLinear and (for a Conv)
         QuantizeLinear; a dynamic one if its result comes out of MatMulInteger,
         DynamicQuantizeLSTM or a table of integers.
     """
-    tables = _float_tables(original)
-    nodes = [
-        n for n in walk_nodes(original.graph) if n.op_type in MULTIPLIERS or _looks_up(n, tables)
-    ]
+    nodes = counted_nodes(original)
     reading = _Reading(proto)
     is_integer = reading.is_static if kind == "static" else reading.is_dynamic
     top = {id(node) for node in original.graph.node}
@@ -83,8 +89,47 @@ def count_quantized(proto: ModelProto, original: ModelProto, kind: Kind) -> Quan
         if id(node) not in top:
             left[node.name] = "it stands in the body of an If, Loop or Scan"
         elif not is_integer(node):
-            left[node.name] = _reason(node, kind, initializers_of(original.graph))
+            reason = why_kept_float(node, scope)
+            left[node.name] = reason or _reason(node, kind, initializers_of(original.graph))
     return QuantizedCount(len(nodes) - len(left), len(nodes), left)
+
+
+def count_changed(
+    original: ModelProto,
+    changed: frozenset[str],
+    reasons: dict[str, str],
+    scope: QuantizationScope = EVERYTHING,
+) -> QuantizedCount:
+    """Count where the quantizer itself says what it changed.
+
+    Args:
+        original: The prepared float model; its nodes have names of their own.
+        changed: Names of the nodes whose weights became smaller.
+        reasons: Why not, by name, where it says so.
+        scope: What it was let at.
+
+    Returns:
+        The count, with a reason for each node that did not change.
+    """
+    nodes = counted_nodes(original)
+    left = {
+        node.name: reasons.get(node.name) or why_kept_float(node, scope) or _NO_WEIGHT
+        for node in nodes
+        if node.name not in changed
+    }
+    return QuantizedCount(len(nodes) - len(left), len(nodes), left)
+
+
+def counted_nodes(original: ModelProto) -> list[NodeProto]:
+    """Return the nodes of a float model that count, bodies of If, Loop and Scan included.
+
+    Args:
+        original: The prepared float model.
+    """
+    tables = _float_tables(original)
+    return [
+        n for n in walk_nodes(original.graph) if n.op_type in MULTIPLIERS or _looks_up(n, tables)
+    ]
 
 
 def _float_tables(proto: ModelProto) -> set[str]:

@@ -23,22 +23,17 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from onnxq.graph.operator_kinds import (
+    ABSORBED,
+    COMMUTING,
+    JOINING,
+    MOVING,
+    QDQ_OPERATORS,
+    WEIGHTED,
+)
+from onnxq.graph.scoped_nodes import why_kept_float
 from onnxq.graph.tensor_flow import TensorFlow
-
-WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-JOINING = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu"})
-ABSORBED = frozenset({"Relu", "Clip"})
-MOVING = frozenset({
-    "MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",
-    "Resize",
-})  # fmt: skip
-"""Operators whose result the quantizer gives the scale of what they read."""
-
-COMMUTING = frozenset({"MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
-"""Moving operators that may change places with Relu and Clip without changing the result."""
-
-QDQ_OPERATORS = WEIGHTED | JOINING | ABSORBED | MOVING
-"""Every operator type that the static recipe can turn into an integer one."""
+from onnxq.scopes import EVERYTHING, QuantizationScope
 
 _MATRIX_RANK = 2
 
@@ -58,7 +53,7 @@ class IntegerNodes:
     left_float: dict[str, str]
 
 
-def find_integer_nodes(flow: TensorFlow) -> IntegerNodes:
+def find_integer_nodes(flow: TensorFlow, scope: QuantizationScope = EVERYTHING) -> IntegerNodes:
     """Choose the nodes that become integer.
 
     Three sweeps: forward, what *could* be integer given what it reads; backward, which tensors
@@ -66,11 +61,12 @@ def find_integer_nodes(flow: TensorFlow) -> IntegerNodes:
 
     Args:
         flow: The edges of a prepared float graph.
+        scope: What may become integer.
 
     Returns:
         The nodes.
     """
-    able, left_float = _sweep_able(flow)
+    able, left_float = _sweep_able(flow, scope)
     wanted = _sweep_wanted(flow, able)
     names, quantized = _sweep_chosen(flow, able, wanted)
     for node in flow.nodes:
@@ -80,10 +76,10 @@ def find_integer_nodes(flow: TensorFlow) -> IntegerNodes:
     return IntegerNodes(frozenset(names), frozenset(quantized), left_float)
 
 
-def _sweep_able(flow: TensorFlow) -> tuple[set[str], dict[str, str]]:
+def _sweep_able(flow: TensorFlow, scope: QuantizationScope) -> tuple[set[str], dict[str, str]]:
     """Find nodes that could be integer, and why the others could not."""
     left_float = {
-        node.output[0]: _WEIGHTED_CHECKS[node.op_type](node, flow)
+        node.output[0]: why_kept_float(node, scope) or _WEIGHTED_CHECKS[node.op_type](node, flow)
         for node in flow.nodes
         if node.op_type in WEIGHTED
     }
@@ -93,7 +89,7 @@ def _sweep_able(flow: TensorFlow) -> tuple[set[str], dict[str, str]]:
     for node in flow.nodes:
         if node.op_type in WEIGHTED:
             continue
-        reason = _why_float(node, flow, made, readable)
+        reason = why_kept_float(node, scope) or _why_float(node, flow, made, readable)
         if not reason:
             able.add(node.output[0])
             made.update(node.output)

@@ -20,7 +20,10 @@ that read what the one before them reads are left out."""
 _NEWEST = "1.31"
 _CONTRIB: dict[str, str] = {"DequantizeLinear": "1.20", "QuantizeLinear": "1.20"}
 """Operators of ``com.microsoft`` that 1.17 refuses, with the first release seen to load them."""
-_EIGHT_BITS = 8
+_BITS: dict[int, str] = {2: "1.24", 8: "1.23"}
+"""First release whose MatMulNBits was seen to compute with so many bits; 4 bits need 1.17. 8 bits
+load in 1.22 too, but run there on CPUs with VNNI alone."""
+
 _OWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"})
 """Whose operators the CPU build has kernels for; the last is what its own optimizer writes."""
 
@@ -97,5 +100,5 @@ def _contrib_runtime(node: NodeProto) -> str:
         return oldest
     if node.op_type == "MatMulNBits":
         bits = next((a.i for a in node.attribute if a.name == "bits"), 4)
-        return _NEWEST if bits == _EIGHT_BITS else oldest
+        return _BITS.get(bits, oldest)
     return _CONTRIB.get(node.op_type, oldest)

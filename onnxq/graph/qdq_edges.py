@@ -9,25 +9,26 @@ and DequantizeLinear. Many of those ranges are one and the same:
   at once, so a finer one costs time and a second rounding and keeps nothing. (Not so behind a
   Relu or Clip that was absorbed: there the range does the clipping, and must not be wider.)
 
-So only the *leaders* have to be collected while calibrating.
+So only the *leaders* have to be collected while calibrating. Where the interface becomes integer,
+float inputs and outputs need ranges too, whatever reads or makes them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
-from onnxq.graph.integer_nodes import (
-    ABSORBED,
-    MOVING,
-    IntegerNodes,
-    activation_bounds,
-    find_integer_nodes,
-)
+from onnxq.graph.integer_nodes import IntegerNodes, activation_bounds, find_integer_nodes
+from onnxq.graph.operator_kinds import ABSORBED, MOVING
+from onnxq.graph.scoped_nodes import wish_for
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
+from onnxq.range_methods import RangeMethod
+from onnxq.ranges import TensorRange
+from onnxq.scopes import EVERYTHING, AsRecipe, QuantizationScope, Quantize
 
 _UNBOUNDED = (-np.inf, np.inf)
+_SHARES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
 _RANKING = frozenset({"Sigmoid", "Softmax", "LogSoftmax"})
 _SHAPING = frozenset({
     "Cast", "Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
@@ -47,12 +48,22 @@ class QdqEdges:
             change of shape between: their largest values are what the model says, so no range
             may cut them off.
         left_float: Reason, by first output, for each node that could matter and stays float.
+        interface: Inputs and outputs that become integer; empty where the interface stays float.
+        at_border: Those of them that no integer node reads or makes: their ranges serve the
+            interface alone.
+        methods: Range method by leader, where a rule asks for another than the recipe's.
+        fixed: Ranges that are known beforehand: outputs of Softmax and Sigmoid that become
+            integer lie between 0 and 1, whatever the calibration rows show.
     """
 
     nodes: frozenset[str]
     leaders: dict[str, str]
     unclipped: frozenset[str]
     left_float: dict[str, str]
+    interface: frozenset[str] = frozenset()
+    at_border: frozenset[str] = frozenset()
+    methods: dict[str, RangeMethod] = field(default_factory=dict)
+    fixed: dict[str, TensorRange] = field(default_factory=dict)
 
     @property
     def collected(self) -> tuple[str, ...]:
@@ -61,21 +72,73 @@ class QdqEdges:
         return tuple(name for name in self.leaders if name in leaders)
 
 
-def find_qdq_edges(graph: onnx.GraphProto) -> QdqEdges:
+def find_qdq_edges(graph: onnx.GraphProto, scope: QuantizationScope = EVERYTHING) -> QdqEdges:
     """Find out what a static QDQ recipe quantizes, and which ranges it needs.
 
     Args:
         graph: A prepared float graph (opset 13 up, float32, no quantized nodes).
+        scope: What may become integer, the interface included.
 
     Returns:
         Its integer nodes and their edges; no nodes where nothing can be quantized.
     """
     flow = trace_tensors(graph)
-    integer = find_integer_nodes(flow)
+    integer = find_integer_nodes(flow, scope)
     leaders = _follow(flow, integer)
     _share_along_concat(flow, integer, leaders)
+    interface = _float_interface(graph, flow) if scope.io != "float" else frozenset()
+    at_border = interface - leaders.keys()
+    leaders = {name: name for name in _in_order(graph, at_border)} | leaders
     unclipped = {leader for name, leader in leaders.items() if _is_ranked(name, flow)}
-    return QdqEdges(integer.names, leaders, frozenset(unclipped), integer.left_float)
+    return QdqEdges(
+        nodes=integer.names,
+        leaders=leaders,
+        unclipped=frozenset(unclipped),
+        left_float=integer.left_float,
+        interface=interface,
+        at_border=frozenset(at_border),
+        methods=_methods(flow, integer, leaders, scope),
+        fixed={
+            name: TensorRange(0.0, 1.0)
+            for name in at_border & flow.producers.keys()
+            if flow.producers[name].op_type in _SHARES
+        },
+    )
+
+
+def _float_interface(graph: onnx.GraphProto, flow: TensorFlow) -> frozenset[str]:
+    """Name float32 inputs that are read, and float32 outputs that a node makes."""
+    floats = {
+        value.name
+        for value in (*graph.input, *graph.output)
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }
+    outputs = {value.name for value in graph.output}
+    made = outputs & flow.producers.keys()
+    read = {value.name for value in graph.input if flow.read_by(value.name)} - outputs
+    return frozenset(floats & (made | read) - flow.initializers.keys())
+
+
+def _in_order(graph: onnx.GraphProto, names: Iterable[str]) -> list[str]:
+    wanted = set(names)
+    return [value.name for value in (*graph.input, *graph.output) if value.name in wanted]
+
+
+def _methods(
+    flow: TensorFlow, integer: IntegerNodes, leaders: dict[str, str], scope: QuantizationScope
+) -> dict[str, RangeMethod]:
+    """Collect the range methods that rules ask for; who makes a tensor is heard before readers."""
+    methods: dict[str, RangeMethod] = {}
+    wishes = [(node, wish_for(node, scope)) for node in flow.nodes] if scope.rules else []
+    for made in (True, False):
+        for node, wish in wishes:
+            if not isinstance(wish, Quantize) or isinstance(wish.ranges, AsRecipe):
+                continue
+            if node.output[0] in integer.names:
+                for name in node.output if made else node.input:
+                    if name in leaders:
+                        methods.setdefault(leaders[name], wish.ranges)
+    return methods
 
 
 def _follow(flow: TensorFlow, integer: IntegerNodes) -> dict[str, str]:

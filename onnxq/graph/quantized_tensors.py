@@ -72,6 +72,7 @@ class TensorQuantization:
         scales: All scales, flat; empty where they are computed while the model runs.
         zero_points: All zero points, flat; empty where they are computed while the model runs.
         node: The node that reads or writes it.
+        stored: Name of the constant that holds the integers; empty for activations.
     """
 
     name: str
@@ -81,6 +82,7 @@ class TensorQuantization:
     scales: Array
     zero_points: Array
     node: str
+    stored: str = ""
 
 
 def list_quantized(proto: ModelProto) -> tuple[TensorQuantization, ...]:
@@ -128,6 +130,8 @@ class _Reading:
                 yield TensorQuantization(
                     node.input[0], "activation", "uint8", -1, _NO_VALUES, _NO_ZERO_POINTS, node.name
                 )
+            case "Cast":
+                yield from self._cast(node)
             case kind if kind in _INTEGER:
                 yield from self._integer(node)
             case kind if kind in _TRIPLES:
@@ -154,6 +158,31 @@ class _Reading:
         elif source not in self.producers:
             yield self._read(node, source, "activation", (1, 2), TensorProto.UINT8)
 
+    def _cast(self, node: NodeProto) -> Iterator[TensorQuantization]:
+        """Read ``Mul(Cast(weight), scales)``, or the same of rows that are looked up in both."""
+        name, rows = self._looked_up(node.input[0])
+        weight = self.constants.get(name)
+        if weight is None or weight.data_type not in {TensorProto.INT8, TensorProto.UINT8}:
+            return
+        products = [m for m in self.readers.get(node.output[0], []) if m.op_type == "Mul"]
+        factors = [f for m in products for f in m.input if f != node.output[0]]
+        for factor, same in map(self._looked_up, factors):
+            if factor in self.constants and same == rows:
+                scales = onnx.numpy_helper.to_array(self.constants[factor])
+                along = [at for at, size in enumerate(reversed(scales.shape), start=1) if size > 1]
+                axis = len(weight.dims) - along[0] if along else -1
+                zeros, dtype = np.zeros(1, dtype=np.int64), dtype_name(weight.data_type)
+                yield TensorQuantization(
+                    _plain(name), "weight", dtype, axis, scales.ravel(), zeros, node.name, name
+                )
+                return
+
+    def _looked_up(self, name: str) -> tuple[str, str]:
+        """Return the table that a tensor is looked up in, and by what; itself where it is not."""
+        producer = self.producers.get(name)
+        is_row = producer is not None and producer.op_type == "Gather"
+        return (producer.input[0], producer.input[1]) if producer and is_row else (name, "")
+
     def _integer(self, node: NodeProto) -> Iterator[TensorQuantization]:
         name = node.input[1]
         if name in self.constants:
@@ -162,7 +191,9 @@ class _Reading:
             axis = -1 if scales.size < 2 else self._channel_axis(node, name)  # noqa: PLR2004 - one scale
             dtype = dtype_name(self.constants[name].data_type)
             points = points if points.size else np.zeros(1, dtype=np.int64)
-            yield TensorQuantization(_plain(name), "weight", dtype, axis, scales, points, node.name)
+            yield TensorQuantization(
+                _plain(name), "weight", dtype, axis, scales, points, node.name, name
+            )
 
     def _operator(self, node: NodeProto) -> Iterator[TensorQuantization]:
         for operand, scale, zero_point in _TRIPLES[node.op_type]:
@@ -195,7 +226,10 @@ class _Reading:
             points = _unpack(points, bits)
         axis = -1 if scales.size < 2 else self._axis(node, name)  # noqa: PLR2004 - one scale
         points = points if points.size else np.full(min(scales.size, 1), middle, dtype=np.int64)
-        return TensorQuantization(_plain(name), role, dtype, axis, scales, points, node.name)
+        stored_in = name if name in self.constants else ""
+        return TensorQuantization(
+            _plain(name), role, dtype, axis, scales, points, node.name, stored_in
+        )
 
     def _axis(self, node: NodeProto, name: str) -> int:
         if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onnxq.documents import artefact_files, read_document
 from onnxq.errors import OutputError, UsageError
-from onnxq.reports import Measured, read_report
 
 REPORT_FILE = "report.json"
 SNIPPET_FILE = "serve.py"
+RECIPES_FILE = "recipes.toml"
 
 
 def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> None:
@@ -82,6 +83,61 @@ def staged_output(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def check_output_file(path: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> None:
+    """Raise if a single file could not, or must not, be written.
+
+    Args:
+        path: The output file; it need not exist.
+        overwrite: Whether an existing file may be replaced.
+        kept: Files that the user gave; none of them is ever replaced.
+
+    Raises:
+        OutputError: If it exists and may not be replaced, or nothing can be written there.
+        UsageError: If replacing it would remove what the user gave.
+    """
+    if any(path.resolve() == one.resolve() for one in kept):
+        message = f"the output {str(path)!r} is the model that was given."
+        raise UsageError(message, code="OQ100", hint="Name another file: -o NAME.onnx.")
+    _check_new(path, overwrite=overwrite)
+    _check_writable(path)
+
+
+@contextmanager
+def staged_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a sibling of an output file to write; it becomes the file at the end.
+
+    Args:
+        path: The output file.
+        overwrite: Whether an existing file is replaced.
+
+    Yields:
+        A path to write to; what is there is removed if the body raises.
+
+    Raises:
+        OutputError: If the disk is full, the folder cannot be written, or the file exists.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.onnxq-", dir=path.parent))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield folder / path.name
+        _sync(folder)
+        _check_new(path, overwrite=overwrite)  # again: minutes have passed
+        (folder / path.name).replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_new(path: Path, *, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        message = f"the output {str(path)!r} exists."
+        hint = "Name another file (-o NAME.onnx), or replace this one: --overwrite."
+        raise OutputError(message, code="OQ191", hint=hint)
+
+
 def _check_writable(folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -91,8 +147,8 @@ def _check_writable(folder: Path) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> OutputError:
-    message = f"the output folder {str(folder)!r} cannot be made: {error.strerror or error}."
-    hint = "Free space, or name a folder that you can write: -o NAME."
+    message = f"the output {str(folder)!r} cannot be written: {error.strerror or error}."
+    hint = "Free space, or name a place that you can write: -o NAME."
     return OutputError(message, code="OQ192", hint=hint)
 
 
@@ -110,11 +166,10 @@ def _names(folder: Path) -> set[str]:
 
 def _own_names(folder: Path) -> set[str]:
     try:
-        report = read_report(folder / REPORT_FILE)
+        document = read_document(folder / REPORT_FILE)
     except (OutputError, OSError):
         return set()
-    files = {row.artefact.file for row in report.variants if isinstance(row, Measured)}
-    return files | {REPORT_FILE, SNIPPET_FILE}
+    return {*artefact_files(document), REPORT_FILE, SNIPPET_FILE, RECIPES_FILE}
 
 
 def _sync(folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
 
 from onnxq.events import StageDone, StageStarted, Tell
+from onnxq.findings import Finding
 from onnxq.isolation import Workplace, run_stage
+from onnxq.pipeline.plans import Course
 from onnxq.stages import Stage
 
 RequestT = TypeVar("RequestT", bound=Struct)
@@ -22,11 +25,13 @@ class Bench:
         place: Work folder and limits of the children.
         tell: Who listens.
         seconds: Wall time by stage so far; filled in while the run goes on.
+        findings: Of stages that no candidate owns, such as calibration; filled in likewise.
     """
 
     place: Workplace
     tell: Tell
     seconds: dict[str, float] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
 
     def run(self, stage: Stage[RequestT, ResultT], request: RequestT, subject: str) -> ResultT:
         """Run a stage in a child, and note how long it took.
@@ -49,3 +54,8 @@ class Bench:
         """Tell that a stage is done, and add its wall time."""
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self.tell(StageDone(name, subject, seconds))
+
+
+def open_bench(folder: Path, course: Course) -> Bench:
+    """Set up a bench in a private folder, as a plan wants its children to be held."""
+    return Bench(Workplace(folder, course.child_limits, course.tell), course.tell)

@@ -7,15 +7,16 @@ from typing import TypeAlias
 
 import msgspec
 
-from onnxq.datasets.values import CalibrationSet
-from onnxq.errors import Interrupted, OnnxqError
+from onnxq.datasets.values import CalibrationSet, NoRows
+from onnxq.errors import Interrupted, LimitError, OnnxqError, UsageError
 from onnxq.findings import Finding
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Quality, Size
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
-from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, predict_and_judge
-from onnxq.pipeline.plans import RunPlan
-from onnxq.recipes import DynamicInt8, Float32, StaticQdq, method_tag, recipe_name
+from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, Subject, predict_and_judge
+from onnxq.pipeline.plans import Order, RunPlan
+from onnxq.recipes import DynamicInt8, Float32, StaticQdq, needs_rows, ranges_key, recipe_name
 from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
 from onnxq.stages import (
     CALIBRATE,
@@ -25,6 +26,8 @@ from onnxq.stages import (
     CalibrateResult,
     GateRequest,
     QuantizeRequest,
+    QuantizeResult,
+    RangesAsked,
 )
 
 _NOTHING_TO_QUANTIZE = "OQ163"
@@ -45,6 +48,7 @@ class Candidate:
         quality: Accuracy, agreement, or neither.
         findings: What was noticed.
         seconds: Wall time to build and judge it.
+        io: Inputs and outputs that are integer where the float model's are not.
     """
 
     alias: str
@@ -57,16 +61,17 @@ class Candidate:
     quality: Quality
     findings: tuple[Finding, ...]
     seconds: float
+    io: tuple[IntegerTensor, ...] = ()
 
 
 Outcome: TypeAlias = Candidate | Unusable | NotApplicable | Skipped | Failed
 
 
 def float_candidate(foundation: Foundation) -> Candidate:
-    """Make the fp32 candidate: the prepared model."""
+    """Make the candidate that others are compared with: the prepared model."""
     return Candidate(
-        alias="fp32",
-        recipe=recipe_name(Float32()),
+        alias=foundation.alias,
+        recipe=recipe_name(Float32()) if foundation.alias == "fp32" else foundation.alias,
         model=foundation.prepared.model,
         size=foundation.prepared.size,
         quantized_nodes=0,
@@ -103,86 +108,146 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
         What came of each recipe; a failure of one does not stop the others.
     """
     yield float_candidate(site.foundation)
-    calibrated = _calibrate(site)
-    for alias, recipe in site.plan.recipes.items():
-        match recipe:
-            case Float32():
-                continue
-            case DynamicInt8():
-                yield _build(site, alias, recipe, ranges="")
-            case StaticQdq(ranges=method):
-                if isinstance(calibrated, CalibrateResult):
-                    yield _build(site, alias, recipe, ranges=calibrated.ranges[method_tag(method)])
-                else:
-                    yield msgspec.structs.replace(
-                        calibrated, alias=alias, recipe=recipe_name(recipe)
-                    )
+    already = site.foundation.converted.quantized_already
+    if already:
+        yield from _never_twice(site, already)
+        return
+    orders = {a: o for a, o in site.plan.orders.items() if not isinstance(o.recipe, Float32)}
+    calibrated = calibrate(
+        site.bench,
+        site.foundation.prepared.model,
+        site.foundation.rows.calibration,
+        tuple(orders.values()),
+        threads=site.plan.course.work_threads,
+    )
+    for alias, order in orders.items():
+        if not needs_rows(order.recipe):
+            yield _build(site, alias, order, ranges={})
+        elif isinstance(calibrated, CalibrateResult):
+            yield _build(site, alias, order, ranges=calibrated.ranges)
+        else:
+            name = recipe_name(order.recipe)
+            yield msgspec.structs.replace(calibrated, alias=alias, recipe=name)
 
 
-def _calibrate(site: Site) -> CalibrateResult | Skipped | Failed:
-    """Calibrate once for all static recipes; what fails here fails in each of their rows."""
-    static = [r for r in site.plan.recipes.values() if isinstance(r, StaticQdq)]
-    rows = site.foundation.rows.calibration
-    if not static or not isinstance(rows, CalibrationSet):
+def calibrate(
+    bench: Bench,
+    model: OnnxModel,
+    rows: CalibrationSet | NoRows,
+    orders: tuple[Order, ...],
+    *,
+    threads: int,
+) -> CalibrateResult | Skipped | Failed:
+    """Calibrate once for all static recipes; what fails here fails in each of their rows.
+
+    Args:
+        bench: Where the stage is carried out.
+        model: The prepared model.
+        rows: Rows to calibrate on.
+        orders: The recipes.
+        threads: Worker threads.
+
+    Returns:
+        The ranges, by method; or the row of every recipe that needs them, without its name.
+    """
+    asked = {
+        ranges_key(order.recipe, order.scope): RangesAsked(recipe=order.recipe, scope=order.scope)
+        for order in orders
+        if isinstance(order.recipe, StaticQdq)
+    }
+    if not asked or not isinstance(rows, CalibrationSet):
         reason = "no rows to calibrate on: give --calib, or more rows with --data"
         return Skipped(alias="", recipe="", reason=reason)
-    request = CalibrateRequest(
-        model=site.foundation.prepared.model,
-        rows=rows,
-        methods=tuple({method_tag(r.ranges): r.ranges for r in static}.values()),
-        threads=site.plan.work_threads,
-    )
+    request = CalibrateRequest(model=model, rows=rows, asked=tuple(asked.values()), threads=threads)
     try:
-        return site.bench.run(CALIBRATE, request, f"{rows.rows.count_rows} rows")
+        calibrated = bench.run(CALIBRATE, request, f"{rows.rows.count_rows} rows")
     except Interrupted:
         raise
     except OnnxqError as error:
-        return _failed("", "", error)
+        return failed_row("", "", error)
+    bench.findings.extend(calibrated.findings)
+    return calibrated
 
 
-def _build(site: Site, alias: str, recipe: StaticQdq | DynamicInt8, *, ranges: str) -> Outcome:
+def _never_twice(site: Site, already: str) -> Iterator[NotApplicable]:
+    reason = f"the model is quantized already ({already}), and is never quantized twice"
+    for alias, order in site.plan.orders.items():
+        if not isinstance(order.recipe, Float32):
+            yield NotApplicable(alias=alias, recipe=recipe_name(order.recipe), reason=reason)
+
+
+def _build(site: Site, alias: str, order: Order, *, ranges: dict[str, str]) -> Outcome:
     start = time.monotonic()
     try:
-        outcome = _quantize_and_judge(site, alias, recipe, ranges)
+        outcome = _quantize_and_judge(site, alias, order, ranges)
     except Interrupted:
         raise
     except OnnxqError as error:
-        if error.code == _NOTHING_TO_QUANTIZE:
-            return NotApplicable(alias=alias, recipe=recipe_name(recipe), reason=error.message)
-        return _failed(alias, recipe_name(recipe), error)
+        return refused_row(alias, order, error)
     if isinstance(outcome, Candidate):
         return replace(outcome, seconds=time.monotonic() - start)
     return outcome
 
 
+def quantize(
+    bench: Bench,
+    model: OnnxModel,
+    alias: str,
+    order: Order,
+    ranges: dict[str, str],
+    inputs: dict[str, str],
+) -> QuantizeResult:
+    """Quantize a model by one recipe, and let the result through the gates.
+
+    Args:
+        bench: Where the stages are carried out.
+        model: The prepared model.
+        alias: What people call the recipe.
+        order: The recipe, and what it applies to.
+        ranges: As :func:`calibrate` gives them; not looked at by recipes that need none.
+        inputs: Path of the inputs of one inference, by input name.
+
+    Returns:
+        The quantized model. It raises what the stages raise.
+    """
+    recipe = order.recipe
+    if isinstance(recipe, Float32):
+        message = "fp32 is the prepared model: nothing is quantized for it"
+        raise TypeError(message)
+    key = ranges_key(recipe, order.scope) if isinstance(recipe, StaticQdq) else ""
+    request = QuantizeRequest(
+        model=model, recipe=recipe, ranges=ranges.get(key, ""), scope=order.scope
+    )
+    quantized = bench.run(QUANTIZE, request, alias)
+    gate = GateRequest(candidate=quantized.model, original=model, inputs=inputs, io=quantized.io)
+    bench.run(GATE, gate, alias)
+    return quantized
+
+
 def _quantize_and_judge(
-    site: Site, alias: str, recipe: StaticQdq | DynamicInt8, ranges: str
+    site: Site, alias: str, order: Order, ranges: dict[str, str]
 ) -> Candidate | Unusable:
-    prepared = site.foundation.prepared.model
-    quantized = site.bench.run(
-        QUANTIZE, QuantizeRequest(model=prepared, recipe=recipe, ranges=ranges), alias
-    )
-    gate = GateRequest(
-        candidate=quantized.model, original=prepared, inputs=site.foundation.timing_inputs
-    )
-    site.bench.run(GATE, gate, alias)
+    foundation = site.foundation
+    prepared, inputs = foundation.prepared.model, foundation.timing_inputs
+    quantized = quantize(site.bench, prepared, alias, order, ranges, inputs)
+    is_dynamic = isinstance(order.recipe, DynamicInt8)
     _, judged = predict_and_judge(
-        site.plan,
         site.bench,
-        quantized.model,
-        site.foundation.rows,
-        site.foundation.outputs,
-        alias,
-        site.foundation.batch_rows if isinstance(recipe, DynamicInt8) else PREDICT_BATCH_ROWS,
+        site.plan.judging,
+        Subject(alias, quantized.model, io=quantized.io),
+        foundation.rows,
+        foundation.outputs,
+        foundation.batch_rows if is_dynamic else PREDICT_BATCH_ROWS,
     )
+    name = recipe_name(order.recipe)
     worthless = judged.unusable
     if judged.at_chance and not site.plan.allow_chance_accuracy:
         worthless = worthless or "it scores no better than guessing"
     if worthless:
-        return Unusable(alias=alias, recipe=recipe_name(recipe), reason=worthless)
+        return Unusable(alias=alias, recipe=name, reason=worthless)
     return Candidate(
         alias=alias,
-        recipe=recipe_name(recipe),
+        recipe=name,
         model=quantized.model,
         size=quantized.size,
         quantized_nodes=quantized.quantized_nodes,
@@ -191,10 +256,35 @@ def _quantize_and_judge(
         quality=judged.quality,
         findings=(*quantized.findings, *judged.findings),
         seconds=0.0,
+        io=quantized.io,
     )
 
 
-def _failed(alias: str, recipe: str, error: OnnxqError) -> Failed:
+def refused_row(alias: str, order: Order, error: OnnxqError) -> NotApplicable | Failed:
+    """Turn what a recipe failed of into its row of the table.
+
+    Args:
+        alias: What people call the recipe.
+        order: The recipe.
+        error: What a stage raised.
+
+    Returns:
+        The row.
+
+    Raises:
+        LimitError: The error itself, where ``--strict`` is not met: that ends the run.
+        UsageError: The error itself, where the scope contradicts the model: likewise.
+    """
+    name = recipe_name(order.recipe)
+    if isinstance(error, LimitError | UsageError):
+        raise error
+    if error.code == _NOTHING_TO_QUANTIZE:
+        return NotApplicable(alias=alias, recipe=name, reason=error.message)
+    return failed_row(alias, name, error)
+
+
+def failed_row(alias: str, recipe: str, error: OnnxqError) -> Failed:
+    """Make the row of a recipe that failed."""
     return Failed(
         alias=alias, recipe=recipe, code=error.code, reason=error.message, hint=error.hint
     )

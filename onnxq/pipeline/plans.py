@@ -1,56 +1,202 @@
-"""What a run is going to do: everything that the user asked for, checked."""
+"""What a verb is going to do: everything that the user asked for, checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from onnxq.datasets.values import DataRequest
+from onnxq.events import Tell
 from onnxq.isolation import ChildLimits
-from onnxq.recipes import Recipe
+from onnxq.metric_choices import MetricChoice
+from onnxq.recipes import EVERYTHING, QuantizationScope, Recipe
 from onnxq.reports import Limits
 from onnxq.sources import InputDeclaration, Source
 from onnxq.stages import NoDataRequest
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """A run.
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A model as the user gave it, and what its conversion needs to know.
 
     Attributes:
         source: The model.
         declared: Inputs as ``--input`` declares them.
-        data: Rows to evaluate on; also calibrated on, in part, where ``calibration`` is empty.
-        calibration: Other rows to calibrate on.
-        recipes: By alias, in the order asked for; ``fp32`` is always built, first.
-        recipes_named: Whether the user named them: what cannot be had is then an error.
-        limits: What the user demands.
-        threads: Thread counts that latency is measured at.
-        batch_rows: Rows of one inference; 0 leaves it to the model.
-        timing_seconds: Wall time for measuring latency, all candidates together.
-        seed: Of splits, random probes and bootstraps.
-        out: The output folder.
-        overwrite: Whether an output folder that is not ours may be replaced.
+        data: Rows to prove the export on.
         check: Whether the export is compared with the source.
-        allow_chance_accuracy: Whether to go on where the float model only guesses.
-        command: What was typed, as words.
-        child_limits: Of every child.
-        work_threads: Threads for calibrating and predicting.
+        seed: Of random probes.
+        trust: Whether code from the model file may run.
     """
 
     source: Source
     declared: tuple[InputDeclaration, ...]
     data: DataRequest | NoDataRequest
-    calibration: DataRequest | NoDataRequest
-    recipes: dict[str, Recipe]
-    recipes_named: bool
-    limits: Limits
-    threads: tuple[int, ...]
-    batch_rows: int
-    timing_seconds: float
-    seed: int
-    out: Path
-    overwrite: bool
     check: bool
-    allow_chance_accuracy: bool
+    seed: int
+    trust: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How outputs are judged.
+
+    Attributes:
+        metric: Which metric.
+        output: The output that labels are about; empty to find it.
+        seed: Of bootstraps.
+        threads: Threads that predict.
+    """
+
+    metric: MetricChoice
+    output: str
+    seed: int
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A recipe that is to be built.
+
+    Attributes:
+        recipe: Which.
+        scope: What of the model it is let at.
+    """
+
+    recipe: Recipe
+    scope: QuantizationScope = EVERYTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How any plan is carried out.
+
+    Attributes:
+        command: What was typed, as words.
+        child_limits: Of every child.
+        work_threads: Threads for calibrating and predicting.
+        tell: Who listens to events.
+    """
+
     command: tuple[str, ...]
     child_limits: ChildLimits
     work_threads: int
+    tell: Tell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where files go.
+
+    Attributes:
+        path: The output folder, or one ``.onnx`` file.
+        overwrite: Whether what onnxq did not write may be replaced.
+    """
+
+    path: Path
+    overwrite: bool
+
+    @property
+    def is_file(self) -> bool:
+        """Whether one model goes into one file, and nothing beside it."""
+        return self.path.suffix == ".onnx" and not self.path.is_dir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertPlan:
+    """A conversion.
+
+    Attributes:
+        given: The model.
+        out: Where the file goes.
+        course: How it is carried out.
+    """
+
+    given: Given
+    out: Destination
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizePlan:
+    """A quantization without measurements.
+
+    Attributes:
+        given: The model.
+        calibration: Rows to calibrate on.
+        orders: Recipes by alias, in the order asked for.
+        out: Where the files go.
+        course: How it is carried out.
+    """
+
+    given: Given
+    calibration: DataRequest | NoDataRequest
+    orders: dict[str, Order]
+    out: Destination
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How latency is measured.
+
+    Attributes:
+        threads: Thread counts.
+        batch_rows: Rows of one inference; 0 leaves it to the model.
+        seconds: Wall time for all models together.
+        seed: Of random rows.
+    """
+
+    threads: tuple[int, ...]
+    batch_rows: int
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfilePlan:
+    """Models to be measured side by side.
+
+    Attributes:
+        models: By what the user typed, in that order.
+        providers: Names of :mod:`onnxq.providers`.
+        data: Rows to judge on.
+        judging: How outputs are judged.
+        timing: How latency is measured.
+        course: How it is carried out.
+    """
+
+    models: dict[str, Given]
+    providers: tuple[str, ...]
+    data: DataRequest | NoDataRequest
+    judging: Judging
+    timing: Timing
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """A run.
+
+    Attributes:
+        given: The model.
+        data: Rows to evaluate on; also calibrated on, in part, where ``calibration`` is empty.
+        calibration: Other rows to calibrate on.
+        orders: Recipes by alias, in the order asked for; ``fp32`` is always built, first.
+        recipes_named: Whether the user named them: what cannot be had is then an error.
+        limits: What the user demands.
+        judging: How outputs are judged.
+        timing: How latency is measured.
+        allow_chance_accuracy: Whether to go on where the float model only guesses.
+        out: Where the files go: a folder.
+        course: How it is carried out.
+    """
+
+    given: Given
+    data: DataRequest | NoDataRequest
+    calibration: DataRequest | NoDataRequest
+    orders: dict[str, Order]
+    recipes_named: bool
+    limits: Limits
+    judging: Judging
+    timing: Timing
+    allow_chance_accuracy: bool
+    out: Destination
+    course: Course

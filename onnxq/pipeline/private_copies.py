@@ -4,7 +4,6 @@ onnxruntime's quantizers write next to their source, and names that are not ASCI
 packages: a copy has a plain name in the work folder.
 """
 
-import glob
 import re
 import shutil
 from pathlib import Path
@@ -12,6 +11,9 @@ from pathlib import Path
 import msgspec
 
 from onnxq.datasets.values import DataRequest
+from onnxq.errors import SourceError
+from onnxq.isolation import Workplace, run_stage
+from onnxq.side_files import locate_side_file, mentions_side_files
 from onnxq.sources import (
     Factory,
     KerasFile,
@@ -22,26 +24,40 @@ from onnxq.sources import (
     Source,
     WeightsFile,
 )
-from onnxq.stages import NoDataRequest
+from onnxq.stages import SIDE_FILES, NoDataRequest, SideFilesRequest
 
 _LONGEST_STEM = 100
 
 
-def copy_source(source: Source, folder: Path) -> Source:
+def copy_source(source: Source, folder: Path, place: Workplace) -> Source:
     """Copy a source's files into the work folder.
 
     A factory's module stays where it is: it imports its neighbours.
 
     Args:
         source: What the user gave.
-        folder: Where the copies go.
+        folder: Where the copies go; empty.
+        place: Where a child finds out which files an ``.onnx`` file keeps its weights in.
 
     Returns:
         The same source with the paths of the copies.
+
+    Raises:
+        SourceError: If a file cannot be copied (OQ101), or external data is missing (OQ101),
+            too short (OQ104) or outside the model's folder (OQ111).
     """
+    try:
+        return _copy_source(source, folder, place)
+    except OSError as error:
+        message = f"{error.filename} cannot be copied: {error.strerror}."
+        hint = "Check its permissions, and the space left in the folder for temporary files."
+        raise SourceError(message, code="OQ101", hint=hint) from error
+
+
+def _copy_source(source: Source, folder: Path, place: Workplace) -> Source:
     match source:
         case OnnxFile(path=path):
-            return OnnxFile(_copy_onnx(Path(path), folder))
+            return OnnxFile(_copy_onnx(Path(path), folder, place))
         case KerasFile(path=path):
             return KerasFile(_copy(Path(path), folder))
         case Factory(module=module, function=function, weights=weights):
@@ -64,11 +80,13 @@ def absolute_request(data: DataRequest | NoDataRequest) -> DataRequest | NoDataR
     """Return a request for rows whose paths hold in a child, which works in its own folder."""
     if isinstance(data, NoDataRequest):
         return data
-    from onnxq.datasets.folders import is_file  # noqa: PLC0415 - numpy, late
+    from onnxq.datasets.folders import is_file  # noqa: PLC0415 - late
+    from onnxq.datasets.specs import absolute_spec  # noqa: PLC0415 - late
 
     return msgspec.structs.replace(
         data,
-        spec=str(Path(data.spec).absolute()),
+        spec=absolute_spec(data.spec, Path.cwd()),
+        working_folder=str(Path.cwd()),
         classes=str(Path(data.classes).absolute()) if is_file(data.classes) else data.classes,
     )
 
@@ -103,12 +121,21 @@ def _copy(path: Path, folder: Path) -> str:
     return str(target)
 
 
-def _copy_onnx(path: Path, folder: Path) -> str:
-    """Copy an ``.onnx`` file and the files beside it that start with its name (external data)."""
-    for side_file in path.parent.glob(f"{glob.escape(path.name)}?*"):
-        if side_file.is_file():
-            shutil.copyfile(side_file, folder / side_file.name)
-    return _copy(path, folder)
+def _copy_onnx(path: Path, folder: Path, place: Workplace) -> str:
+    """Copy an ``.onnx`` file, and its external data under the same names."""
+    locations: tuple[str, ...] = ()
+    if mentions_side_files(path):
+        request = SideFilesRequest(path=str(path.absolute()))
+        locations = run_stage(SIDE_FILES, request, place).locations
+    for location in locations:
+        # Looked at again: what a child says of a foreign model is not believed.
+        file, target = locate_side_file(path, location), folder / location
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    name = _plain_name(path)
+    target = folder / (f"model-{name}" if name in locations else name)
+    shutil.copyfile(path, target)
+    return str(target)
 
 
 def _plain_name(path: Path) -> str:

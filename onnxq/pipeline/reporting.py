@@ -15,6 +15,7 @@ from onnxq.datasets.values import (
     PreprocessSpec,
 )
 from onnxq.findings import Finding
+from onnxq.measurements import Judged
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.candidates import Candidate, Outcome
 from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
@@ -32,9 +33,10 @@ from onnxq.reports import (
     SourceFacts,
     Variant,
 )
-from onnxq.sources import Factory, Source, source_path
-from onnxq.stages import NoDataRequest
-from onnxq.verdict import decide
+from onnxq.sources import Factory, LiveExport, Source, source_path
+from onnxq.stages import ConvertResult, LoadRowsResult, NoDataRequest
+from onnxq.twins import find_twins
+from onnxq.verdict import answer_quantized_already, decide, fit_limits
 
 SANDBOX = "each stage in a child process: own session, clean environment, wall and memory limits"
 
@@ -58,25 +60,35 @@ def make_report(
     Returns:
         The report, with its verdict.
     """
-    environment = _environment(timings)
-    variants = tuple(_variant(plan, outcome, timings) for outcome in outcomes)
-    verdict = decide(variants, plan.limits, labelled=foundation.rows.labelled)
+    environment = measured_environment(timings.busy_ratio)
+    variants = tuple(_variant(plan, outcome, timings, foundation.alias) for outcome in outcomes)
+    already, limits = foundation.converted.quantized_already, plan.limits
+    if isinstance(foundation.quality, Judged):
+        limits = fit_limits(limits, foundation.quality.accuracy)
+    verdict = (
+        answer_quantized_already(already, limits)
+        if already
+        else decide(variants, limits, labelled=foundation.rows.labelled)
+    )
     return Report(
         onnxq=importlib.metadata.version("onnxq"),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        command=plan.command,
+        command=plan.course.command,
         environment=environment,
-        source=_source_facts(plan, foundation),
-        data=_data_facts(plan, foundation),
+        source=source_facts(plan.given.source, foundation.converted),
+        data=data_facts(plan.data, plan.calibration, foundation.rows),
         variants=variants,
-        reference="fp32",
+        reference=foundation.alias,
         given_latencies=timings.latencies.get(GIVEN, ()),
         findings=(
-            *_findings(foundation, outcomes, timings),
+            *foundation.findings,
+            *bench.findings,
+            *_findings(outcomes, timings),
+            *find_twins(_digests(outcomes)),
             *explain_target(environment),
             *explain_limits(verdict),
         ),
-        limits=plan.limits,
+        limits=limits,
         verdict=verdict,
         seconds=dict(bench.seconds),
         work_seconds=sum(bench.seconds.values()),
@@ -87,9 +99,13 @@ def make_report(
 
 def source_stem(source: Source) -> str:
     """Return the stem of the artefacts' names: of the file, or the factory's last word."""
-    if isinstance(source, Factory):
-        return source.function
-    return Path(source_path(source)).stem
+    match source:
+        case Factory(function=function):
+            return function
+        case LiveExport(name=name):
+            return name
+        case _:
+            return Path(source.path).stem
 
 
 def artefact_file(source: Source, alias: str) -> str:
@@ -97,7 +113,7 @@ def artefact_file(source: Source, alias: str) -> str:
     return f"{source_stem(source)}.{alias}.onnx"
 
 
-def _variant(plan: RunPlan, outcome: Outcome, timings: Timings) -> Variant:
+def _variant(plan: RunPlan, outcome: Outcome, timings: Timings, reference: str) -> Variant:
     if not isinstance(outcome, Candidate):
         return outcome
     if outcome.alias in timings.dropped:
@@ -114,7 +130,7 @@ def _variant(plan: RunPlan, outcome: Outcome, timings: Timings) -> Variant:
         artefact=_artefact(plan, outcome),
         quality=outcome.quality,
         latencies=timings.latencies.get(outcome.alias, ()),
-        speed=timings.speed.get(outcome.alias, ()) if outcome.alias != "fp32" else (),
+        speed=timings.speed.get(outcome.alias, ()) if outcome.alias != reference else (),
         speed_over_given=timings.speed_over_given.get(outcome.alias, ()),
         operators=timings.operators.get(outcome.alias, ()),
         seconds=outcome.seconds,
@@ -123,7 +139,7 @@ def _variant(plan: RunPlan, outcome: Outcome, timings: Timings) -> Variant:
 
 def _artefact(plan: RunPlan, candidate: Candidate) -> Artefact:
     return Artefact(
-        file=artefact_file(plan.source, candidate.alias),
+        file=artefact_file(plan.given.source, candidate.alias),
         sha256=candidate.model.sha256,
         size=candidate.size,
         opset=candidate.model.opset,
@@ -132,38 +148,44 @@ def _artefact(plan: RunPlan, candidate: Candidate) -> Artefact:
         quantized_nodes=candidate.quantized_nodes,
         quantizable_nodes=candidate.quantizable_nodes,
         left_float=candidate.left_float,
+        io=candidate.io,
     )
 
 
-def _source_facts(plan: RunPlan, foundation: Foundation) -> SourceFacts:
-    converted = foundation.converted
+def source_facts(source: Source, converted: ConvertResult) -> SourceFacts:
+    """Describe a model and its conversion, for a document."""
     return SourceFacts(
-        given=source_path(plan.source),
+        given=source_path(source),
         framework=converted.framework,
         exporter=converted.exporter,
         signature=converted.model.signature,
         opset=converted.model.opset,
         sha256=converted.model.sha256,
         parity=converted.parity,
+        quantized_already=converted.quantized_already,
     )
 
 
-def _data_facts(plan: RunPlan, foundation: Foundation) -> DataFacts | NoData:
+def data_facts(
+    data: DataRequest | NoDataRequest,
+    calibration: DataRequest | NoDataRequest,
+    rows: LoadRowsResult,
+) -> DataFacts | NoData:
+    """Describe the rows that were used, for a document."""
     from onnxq.datasets.preprocess import render_preprocess  # noqa: PLC0415 - late
 
-    if isinstance(plan.data, NoDataRequest):
+    first = data if isinstance(data, DataRequest) else calibration
+    if isinstance(first, NoDataRequest):
         return NoData()
-    rows = foundation.rows
-    preprocess = plan.data.preprocess
-    calibration = plan.calibration
+    preprocess = first.preprocess
     return DataFacts(
-        spec=plan.data.spec,
+        spec=data.spec if isinstance(data, DataRequest) else "",
         calibration_spec=calibration.spec if isinstance(calibration, DataRequest) else "",
         preprocess=render_preprocess(preprocess) if isinstance(preprocess, PreprocessSpec) else "",
         evaluation_rows=_count(rows.evaluation),
         calibration_rows=_count(rows.calibration),
         labelled=rows.labelled,
-        seed=plan.seed,
+        seed=first.seed,
     )
 
 
@@ -171,16 +193,19 @@ def _count(rows: EvaluationSet | CalibrationSet | NoRows) -> int:
     return 0 if isinstance(rows, NoRows) else rows.rows.count_rows
 
 
-def _environment(timings: Timings) -> Environment:
+def measured_environment(busy_ratio: float) -> Environment:
+    """Describe this machine, and how busy it was while it was measured."""
     from onnxq.profiling.environment import read_environment  # noqa: PLC0415 - psutil, late
 
-    return msgspec.structs.replace(read_environment(), busy_ratio=timings.busy_ratio)
+    return msgspec.structs.replace(read_environment(), busy_ratio=busy_ratio)
 
 
-def _findings(
-    foundation: Foundation, outcomes: Sequence[Outcome], timings: Timings
-) -> tuple[Finding, ...]:
+def _findings(outcomes: Sequence[Outcome], timings: Timings) -> tuple[Finding, ...]:
     candidates = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
     own = [finding for candidate in candidates for finding in candidate.findings]
     slow = [finding for one in candidates for finding in explain_speed(one.alias, timings)]
-    return (*foundation.findings, *own, *slow, *timings.findings)
+    return (*own, *slow, *timings.findings)
+
+
+def _digests(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    return {one.alias: one.model.sha256 for one in outcomes if isinstance(one, Candidate)}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from onnxq.events import StageStarted
 from onnxq.findings import Finding
@@ -21,11 +22,16 @@ from onnxq.stages import (
     Turn,
     TurnTimes,
 )
+from onnxq.wording import count_noun
+
+if TYPE_CHECKING:
+    from onnxq.profiling.latency import LatencyStudy
 
 GIVEN = "the model as given"
 """Among the models that are timed: the model as it was given, before it was prepared."""
 
-_OPERATOR_RUNS = 20
+OPERATOR_RUNS = 20
+"""Of the operators' profile; its first run is dropped."""
 
 
 @dataclass(frozen=True)
@@ -65,26 +71,24 @@ def measure_candidates(
     Returns:
         All times.
     """
-    from onnxq.profiling.latency import measure_latencies  # noqa: PLC0415 - numpy, late
-
-    paths = {candidate.alias: candidate.model.path for candidate in candidates}
-    paths[GIVEN] = foundation.converted.model.path
-    start = time.monotonic()
-    bench.tell(StageStarted(LATENCY.name, f"{len(paths)} models"))
-    study = measure_latencies(
-        tuple(paths),
-        _opener(plan, bench, foundation, paths),
-        threads=plan.threads,
-        batch_rows=foundation.batch_rows,
-        budget_s=plan.timing_seconds,
-        tell=bench.tell,
+    inputs, threads = foundation.timing_inputs, plan.timing.threads
+    entries = {
+        one.alias: LatencyChildRequest(
+            model=one.model.path, inputs=inputs, threads=threads, io=one.io
+        )
+        for one in candidates
+    }
+    if foundation.converted.model.path != foundation.prepared.model.path:
+        path = foundation.converted.model.path
+        entries[GIVEN] = LatencyChildRequest(model=path, inputs=inputs, threads=threads)
+    study = measure_together(
+        bench, entries, threads, batch_rows=foundation.batch_rows, seconds=plan.timing.seconds
     )
-    bench.note(LATENCY.name, f"{len(paths)} models", time.monotonic() - start)
     timed = [candidate for candidate in candidates if candidate.alias not in study.dropped]
     return Timings(
         latencies=study.latencies,
-        speed=study.ratios("fp32"),
-        speed_over_given=study.ratios(GIVEN),
+        speed=study.ratios(foundation.alias),
+        speed_over_given=study.ratios(GIVEN if GIVEN in entries else foundation.alias),
         operators={one.alias: _operators(bench, foundation, one) for one in timed},
         dropped=study.dropped,
         busy_ratio=study.busy_ratio,
@@ -99,22 +103,52 @@ def _lost_given(dropped: Mapping[str, str]) -> tuple[Finding, ...]:
     return (Finding(code="OQ173", subject=GIVEN, message=message, severity="warning"),)
 
 
-def _opener(
-    plan: RunPlan, bench: Bench, foundation: Foundation, paths: dict[str, str]
-) -> Callable[[str], AbstractContextManager[Callable[[Turn], TurnTimes]]]:
-    def open_candidate(name: str) -> AbstractContextManager[Callable[[Turn], TurnTimes]]:
-        request = LatencyChildRequest(
-            model=paths[name], inputs=foundation.timing_inputs, threads=plan.threads
-        )
-        return open_conversation(LATENCY, request, bench.place)
+def measure_together(
+    bench: Bench,
+    entries: Mapping[str, LatencyChildRequest],
+    threads: tuple[int, ...],
+    *,
+    batch_rows: int,
+    seconds: float,
+) -> "LatencyStudy":
+    """Time models interleaved, each in children of its own.
 
-    return open_candidate
+    Args:
+        bench: Where the children work.
+        entries: By name, how each model is opened; the first is the reference.
+        threads: Thread counts.
+        batch_rows: Rows of one inference; for the report.
+        seconds: Wall time for all of it.
+
+    Returns:
+        The study. It raises what the reference's children fail of.
+    """
+    from onnxq.profiling.latency import measure_latencies  # noqa: PLC0415 - numpy, late
+
+    def open_entry(name: str) -> AbstractContextManager[Callable[[Turn], TurnTimes]]:
+        return open_conversation(LATENCY, entries[name], bench.place)
+
+    start, subject = time.monotonic(), count_noun(len(entries), "model")
+    bench.tell(StageStarted(LATENCY.name, subject))
+    study = measure_latencies(
+        tuple(entries),
+        open_entry,
+        threads=threads,
+        batch_rows=batch_rows,
+        budget_s=seconds,
+        tell=bench.tell,
+    )
+    bench.note(LATENCY.name, subject, time.monotonic() - start)
+    return study
 
 
 def _operators(
     bench: Bench, foundation: Foundation, candidate: Candidate
 ) -> tuple[OperatorTime, ...]:
     request = ProfileOperatorsRequest(
-        model=candidate.model, inputs=foundation.timing_inputs, runs=_OPERATOR_RUNS
+        model=candidate.model,
+        inputs=foundation.timing_inputs,
+        runs=OPERATOR_RUNS,
+        io=candidate.io,
     )
     return bench.run(PROFILE_OPERATORS, request, candidate.alias).operators

@@ -1,5 +1,6 @@
 """The stage that times the operators of the graph that onnxruntime really runs."""
 
+import re
 import statistics
 from bisect import bisect_right
 from collections import defaultdict
@@ -11,14 +12,18 @@ import numpy as np
 from msgspec import Struct
 
 from onnxq.events import Tell
-from onnxq.measurements import OperatorTime
-from onnxq.runtime import name_failures, open_session, session_options
+from onnxq.integer_tensors import quantize_feeds
+from onnxq.measurements import COMPILED_SUFFIX, OperatorTime
+from onnxq.providers import DEFAULT_PROVIDER, PROVIDERS
+from onnxq.runtime import count_left_nodes, name_failures, open_session, session_options
 from onnxq.stages import ProfileOperatorsRequest, ProfileOperatorsResult
 
 _NODE = "Node"
 _KERNEL_SUFFIX = "_kernel_time"
 _RUN = "model_run"
 _NS_PER_US = 1000.0
+_PART_NUMBER = re.compile(rf"(?<={COMPILED_SUFFIX})_\d+$")
+"""Of ``OpenVINO-EP-subgraph_1``."""
 
 
 class ProfileEvent(Struct, frozen=True):
@@ -68,15 +73,42 @@ def profile_operators(
     options = session_options()
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    session = open_session(request.model.path, options)
-    inputs = {name: np.load(path) for name, path in request.inputs.items()}
+    session = open_session(request.model.path, options, provider=request.provider)
+    rows = {name: np.load(path) for name, path in request.inputs.items()}
+    inputs = quantize_feeds(rows, request.io)
     with name_failures(request.model.path, inputs):
         for _ in range(request.runs + 1):  # the first is dropped
             session.run(None, inputs)
     profile = Path(session.end_profiling())
     events = msgspec.json.decode(profile.read_bytes(), type=list[ProfileEvent])
     profile.unlink()
-    return ProfileOperatorsResult(operators=sum_operators(events))
+    return ProfileOperatorsResult(
+        operators=sum_operators(events),
+        fallback_share=fallback_share(request.model.path, request.provider),
+    )
+
+
+def fallback_share(model: str, provider: str) -> float:
+    """Return the share of a model's nodes that the default provider runs instead of another.
+
+    The profile would not tell: what a provider compiles is one node there, however many nodes of
+    the model it stands for.
+
+    Args:
+        model: Path of an ``.onnx`` file.
+        provider: Who was asked for.
+
+    Returns:
+        0 to 1, of the nodes that :func:`onnxq.runtime.count_left_nodes` counts; 0 for the default
+        provider itself, and for a model without nodes.
+
+    Raises:
+        InferenceError: If the model cannot be loaded.
+    """
+    if provider == DEFAULT_PROVIDER:
+        return 0.0
+    left, total = count_left_nodes(model, provider)
+    return left / max(total, 1)
 
 
 def sum_operators(events: Iterable[ProfileEvent]) -> tuple[OperatorTime, ...]:
@@ -97,7 +129,7 @@ def sum_operators(events: Iterable[ProfileEvent]) -> tuple[OperatorTime, ...]:
     names: defaultdict[str, set[str]] = defaultdict(set)
     kernels = [e for e in events if e.cat == _NODE and e.name.endswith(_KERNEL_SUFFIX)]
     for event, own_us in _own_times(kernels):
-        operator = str(event.args.get("op_name", ""))
+        operator = _operator(event)
         totals[operator][bisect_right(starts, event.ts) - 1] += own_us
         names[operator].add(event.name)
     times = {name: _NS_PER_US * statistics.median(own[1:]) for name, own in totals.items()}
@@ -107,6 +139,15 @@ def sum_operators(events: Iterable[ProfileEvent]) -> tuple[OperatorTime, ...]:
         for name, ns in times.items()
     ]
     return tuple(sorted(rows, key=lambda row: (-row.ns, row.operator)))
+
+
+def _operator(event: ProfileEvent) -> str:
+    """Name an operator; the parts of a graph that a provider compiles are numbered, and summed."""
+    operator = str(event.args.get("op_name", ""))
+    default = PROVIDERS[DEFAULT_PROVIDER]
+    if event.args.get("provider", default) == default:
+        return operator
+    return _PART_NUMBER.sub("", operator)
 
 
 def _own_times(events: Iterable[ProfileEvent]) -> list[tuple[ProfileEvent, int]]:

@@ -1,6 +1,6 @@
 """The stage that runs a model on rows and stores its outputs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from onnxq.datasets.values import StoredRows
 from onnxq.errors import DatasetError, InferenceError, OutputError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
+from onnxq.integer_tensors import dequantize_outputs, quantize_feeds
 from onnxq.runtime import open_predict
 from onnxq.stages import PREDICT, PredictRequest, PredictResult
 from onnxq.tensors import Signature
@@ -65,7 +66,7 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
         message = f"there are no rows to run {title} on."
         raise DatasetError(message, code="OQ124", hint="Give rows: --data ROWS.npz")
     fixed = request.model.signature.fixed_batch_rows
-    run = open_predict(request.model.path, threads=request.threads)
+    run = _open(request)
     stores: tuple[_Store, ...] = ()
     findings: tuple[Finding, ...] = ()
     with ExitStack() as stack, _naming_full_disk(title):
@@ -78,6 +79,18 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
                 _append(store, batch)
             tell(Progressed(PREDICT.name, batch.start + batch.count, rows.count_rows))
     return PredictResult(outputs={s.name: str(s.writer.path) for s in stores}, findings=findings)
+
+
+def _open(request: PredictRequest) -> Predict:
+    """Open a model as a function of real numbers, whatever its inputs and outputs are."""
+    predict = open_predict(request.model.path, threads=request.threads, provider=request.provider)
+    if not request.io:
+        return predict
+
+    def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return dequantize_outputs(predict(quantize_feeds(inputs, request.io)), request.io)
+
+    return run
 
 
 @contextmanager

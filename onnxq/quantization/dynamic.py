@@ -20,6 +20,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxq.errors import QuantizationError
 from onnxq.graph import load_proto
 from onnxq.graph.edits import captured_names, initializers_of
+from onnxq.graph.scoped_nodes import why_kept_float
 from onnxq.quantization.finishing import (
     QuantizedModel,
     check_counted,
@@ -27,7 +28,7 @@ from onnxq.quantization.finishing import (
     load_for_quantizer,
     write_quantized,
 )
-from onnxq.recipes import DynamicInt8
+from onnxq.recipes import EVERYTHING, DynamicInt8, QuantizationScope
 
 _OPERATORS = ("MatMul", "LSTM", "Gather")
 """Gemm is not among them: the quantizer turns it into MatMul and Add before it looks."""
@@ -36,13 +37,19 @@ _LEAST_TABLE_ELEMENTS = 4096
 _MATRIX_RANK = 2
 
 
-def quantize_dynamic_int8(source: Path, destination: Path, recipe: DynamicInt8) -> QuantizedModel:
+def quantize_dynamic_int8(
+    source: Path,
+    destination: Path,
+    recipe: DynamicInt8,
+    scope: QuantizationScope = EVERYTHING,
+) -> QuantizedModel:
     """Quantize a prepared model's weights; activations are quantized while it runs.
 
     Args:
         source: A model that was prepared; not written to, nor is its folder.
         destination: Where to write; must not exist yet. Its folder takes temporary files.
         recipe: Granularity of the scales.
+        scope: Which nodes.
 
     Returns:
         The model on disk, with how much of it became integer.
@@ -54,14 +61,17 @@ def quantize_dynamic_int8(source: Path, destination: Path, recipe: DynamicInt8) 
     """
     original = load_proto(source)
     private = load_for_quantizer(source)
-    if not _finds_something(private):
+    left_out = _left_out(private, scope)
+    if not _finds_something(private, left_out):
         # The quantizer would return the float model, bigger than before, without a word.
-        check_counted(count_quantized(original, original, "dynamic"))
-    quantized = _run_quantizer(private, destination.parent, recipe)
-    return write_quantized(quantized, original, destination, "dynamic")
+        check_counted(count_quantized(original, original, "dynamic", scope))
+    quantized = _run_quantizer(private, destination.parent, recipe, left_out)
+    return write_quantized(quantized, original, destination, "dynamic", scope)
 
 
-def _run_quantizer(proto: ModelProto, folder: Path, recipe: DynamicInt8) -> ModelProto:
+def _run_quantizer(
+    proto: ModelProto, folder: Path, recipe: DynamicInt8, left_out: list[str]
+) -> ModelProto:
     """Run onnxruntime's quantizer on files in a private folder: it writes beside its source."""
     with tempfile.TemporaryDirectory(dir=folder, prefix="dynamic-") as private:
         given, returned = Path(private, "float.onnx"), Path(private, "int8.onnx")
@@ -74,7 +84,7 @@ def _run_quantizer(proto: ModelProto, folder: Path, recipe: DynamicInt8) -> Mode
                     op_types_to_quantize=list(_OPERATORS),
                     per_channel=recipe.per_channel,
                     weight_type=QuantType.QInt8,
-                    nodes_to_exclude=_left_out(proto),
+                    nodes_to_exclude=left_out,
                 )
         except Exception as error:  # whatever it raises, AssertionError included, is its failure
             message = f"onnxruntime's dynamic quantizer failed: {type(error).__name__}: {error}"
@@ -83,11 +93,10 @@ def _run_quantizer(proto: ModelProto, folder: Path, recipe: DynamicInt8) -> Mode
         return load_proto(returned)
 
 
-def _finds_something(proto: ModelProto) -> bool:
-    out = set(_left_out(proto))
+def _finds_something(proto: ModelProto, left_out: list[str]) -> bool:
     initializers = initializers_of(proto.graph)
     return any(
-        _weights_are_constant(node, initializers) and not out & {node.name, f"{node.name}_MatMul"}
+        _weights_are_constant(node, initializers) and node.name not in left_out
         for node in proto.graph.node
     )
 
@@ -101,8 +110,8 @@ def _weights_are_constant(node: NodeProto, initializers: dict[str, TensorProto])
     )
 
 
-def _left_out(proto: ModelProto) -> list[str]:
-    """Name the nodes that onnxruntime 1.31.1 would get wrong, or that are not worth it.
+def _left_out(proto: ModelProto, scope: QuantizationScope) -> list[str]:
+    """Name the nodes that onnxruntime 1.31.1 would get wrong, or that are not wanted.
 
     The rows of a Gather that a subgraph reads are never dequantized; weights that are not a
     matrix get scales along an axis for which there is no kernel; Attention (not in the list of
@@ -121,8 +130,9 @@ def _left_out(proto: ModelProto) -> list[str]:
                 wrong = any(len(t.dims) != _MATRIX_RANK for t in tensors if t.name == node.input[1])
             case _:
                 wrong = False
-        if wrong:
-            names.append(node.name)
+        if wrong or why_kept_float(node, scope):
+            # The MatMul that the quantizer makes of a Gemm has a name of its own.
+            names += [node.name, f"{node.name}_MatMul"] if node.op_type == "Gemm" else [node.name]
     return names
 
 

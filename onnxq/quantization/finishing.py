@@ -8,20 +8,23 @@ Its return is not believed: it says nothing when it writes models that do not lo
 not finite, or a model in which nothing is quantized (onnxruntime 1.31.1).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onnx import ModelProto
 
 from onnxq.errors import InferenceError, QuantizationError
+from onnxq.findings import Finding
 from onnxq.graph import load_proto, model_size, write_proto
 from onnxq.graph.cleaning import clean, merge_equal_initializers
 from onnxq.graph.gates import check_structure
 from onnxq.graph.integer_count import Kind, QuantizedCount, count_quantized
 from onnxq.graph.rewrites import FOR_QUANTIZERS
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.runtime import open_session, session_options
+from onnxq.scopes import EVERYTHING, QuantizationScope
 
 __all__ = [
     "Kind",
@@ -30,6 +33,7 @@ __all__ = [
     "count_quantized",
     "finish_quantized",
     "load_for_quantizer",
+    "write_finished",
     "write_quantized",
 ]
 
@@ -44,11 +48,23 @@ class QuantizedModel:
         model: The file.
         size: What it weighs.
         count: How much of it became integer.
+        findings: What was noticed.
+        io: Inputs and outputs that became integer.
+        followers: Names of nodes that became integer, those that do not count among them.
+        remarks: Reason, by name, for nodes that do not count and stay float.
     """
 
     model: OnnxModel
     size: Size
     count: QuantizedCount
+    findings: tuple[Finding, ...] = ()
+    io: tuple[IntegerTensor, ...] = ()
+    followers: frozenset[str] = frozenset()
+    remarks: dict[str, str] = field(default_factory=dict)
+
+    def noting(self, *findings: Finding) -> "QuantizedModel":
+        """Return the same with more findings."""
+        return replace(self, findings=(*self.findings, *findings))
 
 
 def load_for_quantizer(source: Path | str) -> ModelProto:
@@ -89,15 +105,20 @@ def finish_quantized(proto: ModelProto, original: ModelProto) -> ModelProto:
 
 
 def write_quantized(
-    proto: ModelProto, original: ModelProto, destination: Path, kind: Kind
+    proto: ModelProto,
+    original: ModelProto,
+    destination: Path,
+    kind: Kind,
+    scope: QuantizationScope = EVERYTHING,
 ) -> QuantizedModel:
-    """Finish, check, count, write and load a quantized model.
+    """Finish, count, check, write and load what a quantizer of onnxruntime returned.
 
     Args:
         proto: What the quantizer returned; not changed.
         original: The prepared float model, as :func:`onnxq.graph.load_proto` gives it.
         destination: Where to write; must not exist yet. Nothing stays there on an error.
         kind: Which quantizer it was.
+        scope: What it was let at.
 
     Returns:
         The model on disk.
@@ -106,9 +127,34 @@ def write_quantized(
         QuantizationError: OQ163 if no node became integer, OQ172 if a gate fails.
     """
     finished = finish_quantized(proto, original)
-    count = count_quantized(finished, original, kind)
+    count = count_quantized(finished, original, kind, scope)
     check_counted(count)
-    check_structure(finished, original)
+    return write_finished(finished, original, destination, count)
+
+
+def write_finished(
+    finished: ModelProto,
+    original: ModelProto,
+    destination: Path,
+    count: QuantizedCount,
+    io: tuple[IntegerTensor, ...] = (),
+) -> QuantizedModel:
+    """Check, write and load a quantized model.
+
+    Args:
+        finished: As :func:`finish_quantized` returns it, or with an integer interface.
+        original: The prepared float model.
+        destination: Where to write; must not exist yet. Nothing stays there on an error.
+        count: How much became integer.
+        io: Its inputs and outputs that are integer.
+
+    Returns:
+        The model on disk.
+
+    Raises:
+        QuantizationError: OQ172 if a gate fails.
+    """
+    check_structure(finished, original, io)
     model = write_proto(finished, destination)
     try:
         open_session(destination, session_options())
@@ -116,7 +162,7 @@ def write_quantized(
         destination.unlink()
         message = f"the quantized model does not load: {error.message}"
         raise QuantizationError(message, code="OQ172", hint=error.hint) from error
-    return QuantizedModel(model=model, size=model_size(destination), count=count)
+    return QuantizedModel(model=model, size=model_size(destination), count=count, io=io)
 
 
 def check_counted(count: QuantizedCount) -> None:

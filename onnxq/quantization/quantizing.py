@@ -7,12 +7,20 @@ import msgspec
 
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
+from onnxq.graph.decoded_weights import zero_share
+from onnxq.graph.model_files import load_proto
+from onnxq.graph.scoped_nodes import check_scope
 from onnxq.models import OnnxModel
 from onnxq.quantization.dynamic import quantize_dynamic_int8
 from onnxq.quantization.finishing import QuantizedModel
+from onnxq.quantization.half import quantize_half
+from onnxq.quantization.remarks import describe_speed, describe_zeros
 from onnxq.quantization.static import quantize_static_qdq
+from onnxq.quantization.strictness import check_strict
+from onnxq.quantization.weights import quantize_weights
 from onnxq.ranges import TensorRanges
-from onnxq.recipes import DynamicInt8, StaticQdq
+from onnxq.recipe_facts import check_fits
+from onnxq.recipes import DynamicInt8, Float16, StaticQdq, WeightOnly, alias_of
 from onnxq.stages import QuantizeRequest, QuantizeResult
 
 
@@ -24,7 +32,8 @@ def quantize(
     """Quantize a prepared model by one recipe.
 
     Args:
-        request: The model, the recipe, the path of calibrated ranges for a static recipe.
+        request: The model, the recipe, its scope, the path of calibrated ranges for a static
+            recipe.
         folder: Where the quantized model is written.
         tell: Not told anything.
 
@@ -32,19 +41,48 @@ def quantize(
         The quantized model, which passed the structural gates and loads.
 
     Raises:
+        RecipeError: OQ100 if recipe and scope contradict each other; OQ164 if the scope speaks of
+            nodes that the model does not have.
         QuantizationError: OQ163 if the recipe finds nothing to quantize; OQ171 if the quantizer
             fails or the ranges are of another model; OQ172 if the result does not pass the gates.
+        StrictError: OQ302 if the scope is strict and a node that was asked for stays float.
     """
+    check_fits(request.recipe, request.scope)
+    original = load_proto(request.model.path)
+    check_scope(original, request.scope)
     source = _copy_model(request.model, folder / "source")
-    destination = folder / "quantized.onnx"
+    quantized = _quantize_by(request, source, folder / "quantized.onnx")
+    shutil.rmtree(source.parent)
+    if request.scope.strict:
+        check_strict(original, quantized, request.scope)
+    before = zero_share(original)
+    after = zero_share(load_proto(quantized.model.path))
+    sparsity = describe_zeros(before, after, alias_of(request.recipe))
+    return QuantizeResult(
+        model=quantized.model,
+        size=quantized.size,
+        quantized_nodes=quantized.count.quantized,
+        quantizable_nodes=quantized.count.quantizable,
+        left_float=quantized.count.left_float,
+        findings=(*quantized.findings, *describe_speed(request.recipe), *sparsity),
+        min_runtime=quantized.model.min_runtime,
+        io=quantized.io,
+        zero_share_before=before,
+        zero_share_after=after,
+    )
+
+
+def _quantize_by(request: QuantizeRequest, source: Path, destination: Path) -> QuantizedModel:
     match request.recipe:
         case StaticQdq() as recipe:
             ranges = _read_ranges(Path(request.ranges), request.model)
-            quantized = quantize_static_qdq(source, destination, recipe, ranges)
+            return quantize_static_qdq(source, destination, recipe, ranges, request.scope)
         case DynamicInt8() as recipe:
-            quantized = quantize_dynamic_int8(source, destination, recipe)
-    shutil.rmtree(source.parent)
-    return _as_result(quantized)
+            return quantize_dynamic_int8(source, destination, recipe, request.scope)
+        case WeightOnly() as recipe:
+            return quantize_weights(source, destination, recipe, request.scope)
+        case Float16():
+            return quantize_half(source, destination, request.scope)
 
 
 def _copy_model(model: OnnxModel, folder: Path) -> Path:
@@ -71,14 +109,3 @@ def _read_ranges(path: Path, model: OnnxModel) -> TensorRanges:
         hint = "Calibrate this model: its ranges fit no other."
         raise QuantizationError(message, code="OQ171", hint=hint)
     return ranges
-
-
-def _as_result(quantized: QuantizedModel) -> QuantizeResult:
-    return QuantizeResult(
-        model=quantized.model,
-        size=quantized.size,
-        quantized_nodes=quantized.count.quantized,
-        quantizable_nodes=quantized.count.quantizable,
-        left_float=quantized.count.left_float,
-        findings=(),
-    )

@@ -96,6 +96,29 @@ def answer_keep(timed: Sequence[Measured], weighed: Sequence[Weighed], field: Fi
     )
 
 
+def answer_quantized_already(already: str, limits: Limits) -> Verdict:
+    """Answer for a model that is quantized already: there is nothing to choose.
+
+    Args:
+        already: How it is quantized.
+        limits: What is demanded; none of them can be shown to be kept.
+
+    Returns:
+        The verdict.
+    """
+    return Verdict(
+        kind="quantized_already",
+        alias="",
+        sentence=f"Nothing to choose: the model is quantized already ({already}).",
+        detail=(
+            "It was measured and is never quantized twice; give the float model that it was made "
+            "from to compare recipes."
+        ),
+        candidates=0,
+        limits_met=not (limits.min_speedup_given or limits.max_drop_given or limits.max_size_bytes),
+    )
+
+
 def _loses_too_much(weighed: Sequence[Weighed], field: Field) -> tuple[str, str]:
     chosen = fastest([one.candidate for one in weighed])
     accuracy = next(one.accuracy for one in weighed if one.candidate is chosen)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onnxq.estimates import PAIRED_METHOD
 from onnxq.measurements import TIE_HIGH, Accuracy, Judged
 from onnxq.noninferiority import DropEvidence, Flips, MeanDrop, holm, holm_divisors
 from onnxq.reports import Limits, Measured, Variant
-from onnxq.verdict.words import RATES
+from onnxq.verdict.fitting import has_limit
 
 LEVEL = 0.025
 """One-sided, of the test of non-inferiority: the end of a two-sided 95 % interval."""
@@ -129,15 +130,14 @@ def weigh(candidates: Sequence[Measured], limits: Limits) -> list[Weighed]:
     for (candidate, accuracy), known, is_shown, divisor in zip(
         judged, evidence, shown, divisors, strict=True
     ):
-        has_limit = limits.max_drop_given or accuracy.metric in RATES
         weighed.append(
             Weighed(
                 candidate=candidate,
                 accuracy=accuracy,
                 evidence=known,
                 confidence=1 - 2 * LEVEL / divisor,
-                has_limit=has_limit,
-                is_accurate=has_limit and is_shown,
+                has_limit=has_limit(accuracy, limits),
+                is_accurate=has_limit(accuracy, limits) and is_shown,
             )
         )
     return weighed
@@ -166,9 +166,9 @@ def _drop(candidate: Measured) -> float:
 
 
 def _evidence(accuracy: Accuracy) -> DropEvidence:
-    """Return what is known of a drop; of a rate, the flips that made its estimate."""
+    """Return what is known of a drop; where rows are right or wrong, the flips that made it."""
     drop = accuracy.drop
-    if accuracy.metric not in RATES:
+    if not drop.method.startswith(PAIRED_METHOD):
         return MeanDrop(drop.value, drop.low, drop.high, drop.n)
     net = round(drop.value * drop.n)
     lost = (accuracy.discordant_rows + net) // 2

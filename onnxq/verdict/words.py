@@ -7,13 +7,10 @@ import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from onnxq.measurements import Accuracy, Agreement, NoClasses, SpeedRatio
+from onnxq.metric_choices import own_unit, parse_metric, spoken_name
 from onnxq.reports import Limits, Measured
 from onnxq.wording import count_noun
 
-RATES = frozenset({"top1"})
-"""Metrics that are shares of rows, and are told in percentage points."""
-
-_NAMES = {"top1": "top-1"}
 _FINE_RATIO = 1.2
 _SAME_SIZE = 1.05
 _NARROW_PP = 0.2
@@ -101,30 +98,31 @@ def change_words(accuracy: Accuracy, limits: Limits) -> str:
     unit, digits = _scale(accuracy, drop.low, drop.high, limits)
     change = unit * (-drop.value if accuracy.higher_is_better else drop.value)
     shown = _signed(Decimal(repr(round(change, digits))), digits)
-    pp = " pp" if accuracy.metric in RATES else ""
+    told_in = {"pp": " pp", "db": " dB"}.get(_unit(accuracy), "")
     interval = interval_words(accuracy, drop.low, drop.high, limits)
-    return f"{metric_words(accuracy)} {shown}{pp} (95 % interval {interval})"
+    return f"{metric_words(accuracy)} {shown}{told_in} (95 % interval {interval})"
 
 
 def metric_words(accuracy: Accuracy) -> str:
-    """Return ``top-1`` or ``mse``."""
-    return _NAMES.get(accuracy.metric, accuracy.metric)
+    """Return ``top-1``, ``mse``, or the name of a user's function."""
+    return spoken_name(parse_metric(accuracy.metric))
 
 
 def limit_words(accuracy: Accuracy, limits: Limits) -> str:
     """Return ``your 1 pp limit`` or ``the default 1 pp limit``."""
     whose = "your" if limits.max_drop_given else "the default"
-    if accuracy.metric in RATES:
+    unit = _unit(accuracy)
+    if unit == "pp":
         return f"{whose} {100 * limits.max_drop:g} pp limit"
-    return f"{whose} limit of {_plain(limits.max_drop)} {metric_words(accuracy)}"
+    return f"{whose} limit of {_plain(limits.max_drop)} {'dB' if unit == 'db' else unit}"
 
 
 def limit_option(accuracy: Accuracy, max_drop: float) -> str:
     """Return the option that sets a limit, rounded up: ``--max-drop 1.4pp``."""
-    if accuracy.metric in RATES:
+    if accuracy.scale == "rate":
         return f"--max-drop {_rounded(100 * max_drop, 1, ROUND_CEILING)}pp"
     digits = 1 - math.floor(math.log10(max_drop)) if max_drop > 0 else 1
-    return f"--max-drop {_rounded(max_drop, digits, ROUND_CEILING):f}{accuracy.metric}"
+    return f"--max-drop {_rounded(max_drop, digits, ROUND_CEILING):f}{_unit(accuracy)}"
 
 
 def among_words(count: int) -> str:
@@ -150,6 +148,11 @@ def about(count: int) -> str:
     return str(-(-count // step) * step)
 
 
+def _unit(accuracy: Accuracy) -> str:
+    """Return what a drop is written in: ``pp`` of a rate, else the metric's own unit."""
+    return "pp" if accuracy.scale == "rate" else own_unit(parse_metric(accuracy.metric))
+
+
 def _less(speed: SpeedRatio) -> str:
     """Return ``2.0x less CPU``, or ``1.6x more CPU`` where the candidate is the slower one."""
     clock, value = "CPU" if speed.clock == "cpu" else "wall time", speed.ratio.value
@@ -160,7 +163,7 @@ def _less(speed: SpeedRatio) -> str:
 
 def _scale(accuracy: Accuracy, low: float, high: float, limits: Limits) -> tuple[float, int]:
     """Return what a drop is multiplied by to be shown, and with how many decimals."""
-    if accuracy.metric not in RATES:
+    if accuracy.scale != "rate":
         width = max(high - low, abs(high), abs(low))
         return 1.0, 1 - math.floor(math.log10(width)) if width > 0 else 1
     limit = 100 * limits.max_drop

@@ -1,4 +1,4 @@
-"""Definitions for the third-party weights of the acceptance list; the weights lie elsewhere."""
+"""PyTorch definitions for the acceptance list; the third-party weights lie elsewhere."""
 
 import torch
 from torch import Tensor, nn
@@ -90,9 +90,43 @@ class _SqueezeNet(nn.Module):
         return x.mean(dim=(2, 3))  # type: ignore[no-any-return]
 
 
+class _Towers(nn.Module):
+    """Vectors and images meet; names of inputs and outputs are in no alphabetical order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vector = nn.Linear(16, 32)
+        self.image = nn.Conv2d(3, 8, 3)
+        self.score = nn.Linear(40, 4)
+        self.again = nn.Linear(40, 16)
+
+    def forward(self, zeta: Tensor, alpha: Tensor) -> dict[str, Tensor]:
+        """Map ``[N, 16]`` and ``[N, 3, 12, 12]`` to ``score`` ``[N, 4]``, ``again`` ``[N, 16]``."""
+        seen = torch.relu(self.image(alpha)).mean(dim=(2, 3))
+        both = torch.cat([functional.gelu(self.vector(zeta)), seen], 1)
+        return {"score": self.score(both), "again": self.again(both)}
+
+
 def resnet20() -> nn.Module:
     """Make ResNet-20 for 32x32 images, without weights."""
     return _CifarResNet(blocks=3)
+
+
+def resnet32() -> nn.Module:
+    """Make ResNet-32 for 32x32 images, without weights."""
+    return _CifarResNet(blocks=5)
+
+
+def resnet56() -> nn.Module:
+    """Make ResNet-56 for 32x32 images, without weights."""
+    return _CifarResNet(blocks=9)
+
+
+def towers() -> nn.Module:
+    """Make a small network with two inputs and two named outputs, with seeded random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _Towers().eval()
 
 
 def squeezenet1_0() -> nn.Module:

@@ -15,9 +15,16 @@ from onnxq.errors import DatasetError, InferenceError, QuantizationError
 from onnxq.events import Progressed, tell_nobody
 from onnxq.graph import read_model
 from onnxq.ranges import TensorRanges
-from onnxq.recipes import MeanSquaredError, MinMax
+from onnxq.recipes import (
+    ALIASES,
+    MeanSquaredError,
+    MinMax,
+    QuantizationScope,
+    StaticQdq,
+    ranges_key,
+)
 from onnxq.runtime import open_predict
-from onnxq.stages import CalibrateRequest
+from onnxq.stages import CalibrateRequest, RangesAsked
 
 BOTH = (MinMax(), MeanSquaredError())
 
@@ -249,3 +256,31 @@ def test_missing_rows_are_an_error(tmp_path):
     (tmp_path / "a" / "x.npy").unlink()
     with pytest.raises(DatasetError, match=r"x\.npy"):
         calibrate(request, tmp_path / "a", tell_nobody)
+
+
+def test_recipes_get_ranges_of_their_own_method_grid_and_scope(tmp_path):
+    scope = QuantizationScope(keep_float=("conv2",))
+    asked = (
+        RangesAsked(recipe=ALIASES["int8"]),
+        RangesAsked(recipe=StaticQdq(MeanSquaredError(), per_channel=False)),
+        RangesAsked(recipe=ALIASES["int8-percentile"]),
+        RangesAsked(recipe=ALIASES["int16"]),
+        RangesAsked(recipe=ALIASES["int8"], scope=scope),
+        RangesAsked(recipe=ALIASES["int8"], scope=QuantizationScope(io="uint8")),
+    )
+    base = request_for(small_net(), rows_of(), tmp_path / "in", methods=())
+    request = msgspec.structs.replace(base, asked=asked)
+    result = calibrate(request, tmp_path, tell_nobody)
+    assert result.ranges.keys() == {ranges_key(one.recipe, one.scope) for one in asked}
+    assert len(result.ranges) == 5
+    ranges = {key: read_ranges(path) for key, path in result.ranges.items()}
+    assert all(one.method == key for key, one in ranges.items())
+    assert all(one.low == -one.high for one in ranges["minmax-int16"].ranges.values())
+    assert "c" in ranges["mse"].ranges
+    assert "c" not in ranges[ranges_key(ALIASES["int8"], scope)].ranges
+    assert "y" not in ranges["mse"].ranges
+    assert "y" in ranges[ranges_key(ALIASES["int8"], QuantizationScope(io="uint8"))].ranges
+
+
+def read_ranges(path):
+    return msgspec.json.decode(Path(path).read_bytes(), type=TensorRanges)

@@ -3,9 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from onnxq.calibration.ranges import LEVELS, choose_range, expected_error
+from onnxq.calibration.ranges import (
+    LEVELS,
+    SYMMETRIC_LEVELS,
+    choose_range,
+    expected_error,
+)
 from onnxq.calibration.statistics import StatisticsCollector, histogram
-from onnxq.recipes import MeanSquaredError, MinMax
+from onnxq.recipes import MeanSquaredError, MinMax, Percentile
 
 
 def collect(*rows):
@@ -121,3 +126,62 @@ def test_a_stray_row_does_not_decide_a_range():
     for method in (MinMax(), MeanSquaredError()):
         found = choose_range(collect(*rows, stray), method, may_clip=True)
         assert found.high == pytest.approx(plain.high, rel=0.6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("percent", [100.0, 99.9, 99.0, 80.0])
+def test_percentiles_are_those_of_numpy_to_the_width_of_two_bins(kind, percent):
+    values = draw(kind)
+    found = choose_range(collect(*np.split(values, 8)), Percentile(percent), may_clip=True)
+    tail = (100.0 - percent) / 2
+    low, high = np.percentile(values.astype(np.float64), [tail, 100.0 - tail])
+    assert found.low == pytest.approx(min(0.0, low), rel=1 / 64, abs=1e-6)
+    assert found.high == pytest.approx(max(0.0, high), rel=1 / 64, abs=1e-6)
+
+
+@given(st.lists(st.floats(-100, 100, width=32), min_size=2, max_size=60))
+def test_all_values_are_all_of_them(values):
+    statistics = collect(values)
+    every, minmax = (
+        choose_range(statistics, method, may_clip=True) for method in (Percentile(100.0), MinMax())
+    )
+    assert (every.low, every.high) == pytest.approx((minmax.low, minmax.high), rel=1e-6)
+
+
+@pytest.mark.parametrize("method", [Percentile(60.0), MeanSquaredError()])
+@pytest.mark.parametrize("activation", ["uint8", "int16"])
+def test_what_the_model_says_is_never_clipped(method, activation):
+    values = draw("heavy")
+    found = choose_range(collect(values), method, may_clip=False, activation=activation)
+    assert found.high >= values.max()
+    assert found.low <= values.min()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", [MinMax(), MeanSquaredError(), Percentile(99.0)])
+def test_int16_ranges_are_symmetric(kind, method):
+    values = draw(kind)
+    found = choose_range(collect(values), method, may_clip=True, activation="int16")
+    assert found.low == -found.high
+    assert 0 < found.high <= np.abs(values).max()
+    if isinstance(method, MinMax):
+        assert found.high == np.abs(values).max()
+    if isinstance(method, Percentile):
+        expected = np.percentile(np.abs(values.astype(np.float64)), 99.0)
+        assert found.high == pytest.approx(expected, rel=1 / 128)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_int16_mse_is_no_worse_than_any_other_end(kind):
+    values = draw(kind).astype(np.float64)
+
+    def true_int16_error(high):
+        scale = high / (SYMMETRIC_LEVELS // 2)
+        integers = np.clip(np.rint(values / scale), -32767, 32767)
+        return float(((integers * scale - values) ** 2).sum())
+
+    found = choose_range(
+        collect(values), MeanSquaredError(), may_clip=True, activation="int16"
+    ).high
+    others = np.abs(values).max() * np.linspace(0.05, 1.0, 96)
+    assert true_int16_error(found) <= 1.05 * min(map(true_int16_error, others))

@@ -5,19 +5,35 @@ from functools import partial
 from pathlib import Path
 
 import click
+from sample_documents import (
+    conversion,
+    plan,
+    profile,
+    providers_profile,
+    quantization,
+    recipes,
+    small_plan,
+    unchecked_conversion,
+)
 from sample_inspections import DOCTOR, DOCTOR_WITH_FILE, INSPECTION
 from sample_reports import SAMPLES
 
 from onnxq.cli.main import onnxq
 from onnxq.cli.presenting import error_text
 from onnxq.cli.render import render_report
+from onnxq.cli.render_conversion import render_conversion
 from onnxq.cli.render_doctor import render_doctor
 from onnxq.cli.render_inspection import render_inspection
+from onnxq.cli.render_plan import render_plan
+from onnxq.cli.render_profile import render_profile
+from onnxq.cli.render_quantization import render_quantization
+from onnxq.cli.render_recipes import render_recipes
 from onnxq.cli.screen import Screen
 from onnxq.errors import DatasetError
 
 FOLDER = Path(__file__).parents[1] / "goldens"
 FILES = ("report.json", "resnet18.fp32.onnx", "resnet18.int8.onnx", "serve.py")
+BUILT = ("report.json", "resnet18.int4-weights.onnx", "resnet18.int8.onnx")
 SCREENS = {
     "80": Screen(columns=80),
     "100": Screen(columns=100),
@@ -43,6 +59,24 @@ def help_text(path: tuple[str, ...]) -> str:
     return f"{command.get_help(context)}\n"
 
 
+def converted(screen: Screen) -> str:
+    return render_conversion(conversion(), screen, out="onnxq-out", files=("resnet18.onnx",))
+
+
+def quantized(screen: Screen) -> str:
+    return render_quantization(quantization(), screen, out="onnxq-out", files=BUILT)
+
+
+def planned(screen: Screen) -> str:
+    return render_plan(
+        plan(), screen, ("onnxq", "run", "model.keras", "--plan", "--max-drop", "1pp")
+    )
+
+
+def listed(screen: Screen) -> str:
+    return render_recipes(recipes(), screen)
+
+
 def error_sample(screen: Screen) -> str:
     error = DatasetError(
         "val.npz does not fit the model.\n"
@@ -54,6 +88,25 @@ def error_sample(screen: Screen) -> str:
     return error_text(error, screen)
 
 
+HELPS = (
+    (),
+    ("run",),
+    ("convert",),
+    ("quantize",),
+    ("profile",),
+    ("inspect",),
+    ("recipes",),
+    ("recipes", "show"),
+    ("doctor",),
+    ("completion",),
+)
+DOCUMENTS: dict[str, Callable[[Screen], str]] = {
+    "conversion": converted,
+    "quantization": quantized,
+    "profile": partial(render_profile, profile()),
+    "plan": planned,
+    "recipes": listed,
+}
 GOLDENS: dict[str, Callable[[], str]] = {
     **{
         f"report-{sample}-{name}.txt": partial(report_text, sample, screen)
@@ -63,7 +116,7 @@ GOLDENS: dict[str, Callable[[], str]] = {
     },
     **{
         f"help{''.join(f'-{word}' for word in path)}.txt": partial(help_text, path)
-        for path in ((), ("run",), ("inspect",), ("doctor",))
+        for path in HELPS
     },
     **{
         f"inspection-{name}.txt": partial(
@@ -75,6 +128,27 @@ GOLDENS: dict[str, Callable[[], str]] = {
         f"doctor-{name}.txt": partial(render_doctor, DOCTOR, SCREENS[name])
         for name in ("80", "120")
     },
+    **{
+        f"{kind}-{name}.txt": partial(draw, SCREENS[name])
+        for kind, draw in DOCUMENTS.items()
+        for name in ("80", "80-ascii", "100", "120")
+    },
+    "conversion-unchecked-80.txt": partial(
+        render_conversion, unchecked_conversion(), SCREENS["80"]
+    ),
+    "quantization-file-80.txt": partial(
+        render_quantization,
+        quantization(),
+        SCREENS["80"],
+        out="small.onnx",
+        files=("small.onnx",),
+        everything=True,
+    ),
+    "profile-providers-80.txt": partial(render_profile, providers_profile(), SCREENS["80"]),
+    "profile-providers-120.txt": partial(render_profile, providers_profile(), SCREENS["120"]),
+    "plan-small-80.txt": partial(
+        render_plan, small_plan(), SCREENS["80"], ("onnxq", "profile", "a.onnx", "b.onnx", "--plan")
+    ),
     "doctor-file-80.txt": partial(render_doctor, DOCTOR_WITH_FILE, SCREENS["80"]),
     "error-80.txt": partial(error_sample, SCREENS["80"]),
     "error-80-color.txt": partial(error_sample, SCREENS["80-color"]),

@@ -85,6 +85,7 @@ def judged(top1: float, drop: Estimate, same: float, sqnr_db: float) -> Judged:
         value=estimate(top1, 0.028),
         drop=drop,
         discordant_rows=round(ROWS * (1 - same)),
+        scale="rate",
     )
     return Judged(accuracy=accuracy, agreement=agreement(same, sqnr_db))
 

@@ -80,16 +80,20 @@ def test_durations():
     assert duration(125) == "2 min 05 s"
 
 
-def accuracy(metric, drop, *, higher):
-    value = Estimate(0.5, 0.4, 0.6, 100, "x")
+def accuracy(metric, drop, *, higher, scale="own"):
     return Accuracy(
-        metric=metric, higher_is_better=higher, value=value, drop=drop, discordant_rows=3
+        metric=metric,
+        higher_is_better=higher,
+        value=Estimate(0.5, 0.4, 0.6, 100, "x"),
+        drop=drop,
+        discordant_rows=3,
+        scale=scale,
     )
 
 
 def test_a_drop_is_shown_as_the_change_of_the_metric():
     drop = Estimate(0.01, -0.002, 0.03, 100, "tango")
-    moved = change_of(accuracy("top1", drop, higher=True))
+    moved = change_of(accuracy("top1", drop, higher=True, scale="rate"))
     assert (moved.value, moved.low, moved.high) == pytest.approx((-1, -3, 0.2))
     grown = change_of(accuracy("mse", drop, higher=False))
     assert (grown.value, grown.low, grown.high) == pytest.approx((0.01, -0.002, 0.03))
@@ -97,5 +101,13 @@ def test_a_drop_is_shown_as_the_change_of_the_metric():
 
 def test_rates_are_in_percentage_points_and_others_in_their_own_unit():
     drop = Estimate(0.0, 0.0, 0.0, 1, "x")
-    assert words_for(accuracy("top1", drop, higher=True)).unit == "pp"
+    assert words_for(accuracy("top1", drop, higher=True, scale="rate")).unit == "pp"
     assert words_for(accuracy("mse", drop, higher=False)).unit == "mse"
+    psnr = words_for(accuracy("psnr-255", drop, higher=True))
+    assert (psnr.name, psnr.unit) == ("psnr dB", "dB")
+    dice = words_for(accuracy("a/long/path/to/metrics.py:dice", drop, higher=True))
+    assert (dice.name, dice.unit) == ("dice", "dice")
+    f1 = words_for(accuracy("f1-macro", drop, higher=True, scale="share"))
+    assert (f1.name, f1.unit, f1.scale, f1.digits) == ("f1-macro", "f1", 1.0, 4)
+    long = words_for(accuracy(f"m:{'x' * 40}", drop, higher=True))
+    assert len(long.name) == len(long.unit) == 16

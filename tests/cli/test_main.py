@@ -5,26 +5,32 @@ import json
 import os
 import subprocess
 import sys
-import typing
 
-import click
 import msgspec
 import pytest
+from sample_documents import conversion, plan, profile, quantization, recipes
 from sample_inspections import DOCTOR, INSPECTION
 from sample_reports import DYNAMIC, FP32, INT8, interrupted, report, shipping
 
 from onnxq import verbs
-from onnxq.cli.main import RunOptions, main
-from onnxq.cli.main import onnxq as group
+from onnxq.cli.main import main
 from onnxq.errors import DatasetError, Interrupted, UsageError
 from onnxq.events import Progressed, StageDone, StageStarted
 from onnxq.reports import report_from_json, report_to_json
 
 RUN = reflection.signature(verbs.run)
+ANSWERS = {
+    "run": shipping(),
+    "convert": conversion(),
+    "quantize": quantization(),
+    "profile": profile(),
+    "inspect": INSPECTION,
+    "doctor": DOCTOR,
+}
 
 
 @pytest.fixture
-def calls(monkeypatch):
+def calls(monkeypatch, tmp_path):
     """Verbs that record what they are called with and give a made-up answer."""
     seen = []
 
@@ -38,11 +44,31 @@ def calls(monkeypatch):
 
         monkeypatch.setattr(verbs, name, verb)
 
-    fake("run", shipping())
-    fake("inspect", INSPECTION)
-    fake("doctor", DOCTOR)
+    for name, answer in ANSWERS.items():
+        fake(name, answer)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
     return seen
+
+
+@pytest.fixture
+def plans(monkeypatch):
+    seen = []
+
+    def fake(verb, *args, **options):
+        seen.append((verb, *args, options))
+        return plan()
+
+    monkeypatch.setattr(verbs, "plan", fake, raising=False)
+    return seen
+
+
+@pytest.fixture
+def known_recipes(monkeypatch):
+    def fake(name=""):
+        return tuple(one for one in recipes() if name in {"", one.alias})
+
+    monkeypatch.setattr(verbs, "recipes", fake, raising=False)
 
 
 def raising(monkeypatch, error):
@@ -57,30 +83,15 @@ def broken_limits():
     return report(variants=(FP32, INT8, DYNAMIC), verdict=verdict)
 
 
-# Flags are keywords.
-
-
-@pytest.mark.parametrize("name", ["run", "inspect", "doctor"])
-def test_flags_and_keywords_have_the_same_names(name):
-    shown = {"json", "quiet", "verbose", "color"}
-    flags = {param.name for param in group.commands[name].params} - shown
-    keywords = set(reflection.signature(getattr(verbs, name)).parameters) - {"tell", "command"}
-    assert flags == keywords
-
-
-def test_flags_and_keywords_have_the_same_types():
-    hints = typing.get_type_hints(verbs.run)
-    declared = typing.get_type_hints(RunOptions)
-    assert declared == {name: hints[name] for name in declared}
-    assert set(declared) == set(hints) - {"command", "tell", "return"}
+# Flags arrive.
 
 
 def test_without_flags_the_verb_gets_its_defaults(calls, capfd):
     assert main(["run", "m.onnx"]) == 0
     ((_, args, kwargs),) = calls
-    assert not args
+    assert args == ("m.onnx",)
     for name, value in kwargs.items():
-        if name not in {"model", "tell", "command"}:
+        if name not in {"tell", "command"}:
             assert value == RUN.parameters[name].default, name
     assert kwargs["command"] == ("onnxq", "run", "m.onnx")
     capfd.readouterr()
@@ -91,14 +102,25 @@ def test_every_flag_arrives(calls, capfd):
         "run nets.py:build --weights w.pth --input x:Nx3 --input y:N -d v.npz --calib c.npz "
         "--preprocess imagenet --map x=a --map y=b --classes c.txt -r int8 -r fp32 --max-drop 1pp "
         "--min-speedup 1.5x --max-size 20MB --threads 1 --threads 2 --batch 4 --seconds 3 "
-        "--limit 9 --seed 7 -o out --overwrite --no-check --allow-chance-accuracy"
+        "--limit 9 --seed 7 -o out --overwrite --no-check --allow-chance-accuracy --trust "
+        "--signature serve --metric top5 --judge-output logits --operator Conv --operator MatMul "
+        "--skip-operator Softmax --keep-float head/* --io uint8 --strict"
     )
     words = line.split()
     assert main(words) == 0
-    ((_, _, kwargs),) = calls
+    ((_, args, kwargs),) = calls
     kwargs.pop("tell")
+    assert args == ("nets.py:build",)
     assert kwargs == {
-        "model": "nets.py:build",
+        "trust": True,
+        "signature": "serve",
+        "metric": "top5",
+        "judge_output": "logits",
+        "operator": ("Conv", "MatMul"),
+        "skip_operator": ("Softmax",),
+        "keep_float": ("head/*",),
+        "io": "uint8",
+        "strict": True,
         "weights": "w.pth",
         "input": ("x:Nx3", "y:N"),
         "data": "v.npz",
@@ -122,14 +144,6 @@ def test_every_flag_arrives(calls, capfd):
         "command": ("onnxq", *words),
     }
     capfd.readouterr()
-
-
-@pytest.mark.parametrize("name", ["run", "inspect", "doctor"])
-def test_every_flag_stands_under_one_heading_of_the_help(name):
-    command = group.commands[name]
-    listed = [option for names in command.headings.values() for option in names]
-    options = {param.name for param in command.params if isinstance(param, click.Option)}
-    assert sorted(listed) == sorted({*options, "help"})
 
 
 # What goes where.
@@ -169,14 +183,72 @@ def test_json_is_alone_on_stdout_and_is_the_report(capfdbinary):
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"), [("inspect m.onnx", "inspection"), ("doctor", "doctor")]
+    ("words", "kind"),
+    [
+        ("run m.onnx", "report"),
+        ("convert m.keras", "conversion"),
+        ("quantize m.onnx", "quantization"),
+        ("profile m.onnx n.onnx", "profile"),
+        ("inspect m.onnx", "inspection"),
+        ("doctor", "doctor"),
+        ("run m.onnx --plan", "plan"),
+        ("profile m.onnx --plan", "plan"),
+        ("recipes", "recipes"),
+        ("recipes show int8", "recipes"),
+    ],
 )
-@pytest.mark.usefixtures("calls")
-def test_other_documents_are_tagged_by_kind(capfd, words, kind):
+@pytest.mark.usefixtures("calls", "plans", "known_recipes")
+def test_documents_are_tagged_by_kind(capfd, words, kind):
     assert main([*words.split(), "--json"]) == 0
     document = json.loads(capfd.readouterr().out)
-    assert next(iter(document)) == "kind"
     assert document["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("convert m.keras", "Equal to the source within 2.1e-06"),
+        ("quantize m.onnx", "18 of 21 nodes quantized"),
+        ("profile m.onnx n.onnx", "faster than float.onnx"),
+        ("run m.onnx --plan", "a plan, nothing was done"),
+        ("recipes", "int8-minmax"),
+        ("recipes show int8", "# int8: "),
+    ],
+)
+@pytest.mark.usefixtures("calls", "plans", "known_recipes")
+def test_verbs_print_text(capfd, words, said):
+    assert main(words.split()) == 0
+    assert said in capfd.readouterr().out
+    assert main([*words.split(), "-qq"]) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("words", ["convert m", "quantize m", "profile m", "inspect m", "doctor m"])
+@pytest.mark.usefixtures("calls")
+def test_the_stages_of_every_verb_are_told(capfd, words):
+    assert main(words.split()) == 0
+    assert capfd.readouterr().err == "convert  opset 17  1.2 s\n"
+
+
+def test_a_plan_is_asked_for_with_the_same_options(calls, plans, capfd):
+    for words in ("convert m.keras --no-check", "profile a.onnx b.onnx --seconds 3"):
+        assert main([*words.split(), "--plan"]) == 0
+    assert not calls
+    (verb, model, options), (second, models, others) = plans
+    assert (verb, model, options["check"]) == ("convert", "m.keras", False)
+    assert (second, models, others["seconds"]) == ("profile", ("a.onnx", "b.onnx"), 3.0)
+    assert "Next  onnxq convert m.keras --no-check" in capfd.readouterr().out
+    assert main(["inspect", "m.onnx", "--plan"]) == 2
+
+
+def test_a_quantization_names_what_lies_in_its_folder(calls, capfd, tmp_path):
+    (tmp_path / "small.onnx").touch()
+    assert main(["quantize", "m.onnx", "-o", "small.onnx", "-v"]) == 0
+    out = capfd.readouterr().out
+    assert "Wrote small.onnx" in out
+    assert "Left in float by int8" in out
+    assert "/head/Softmax" in out
+    assert calls
 
 
 @pytest.mark.usefixtures("calls")
@@ -217,7 +289,7 @@ def test_colour_can_be_forced_and_forbidden(capfd, monkeypatch):
 
 
 def test_a_broken_limit_exits_with_3_and_shows_the_report(monkeypatch, capfd):
-    monkeypatch.setattr(verbs, "run", lambda **_: broken_limits())
+    monkeypatch.setattr(verbs, "run", lambda *_, **__: broken_limits())
     assert main(["run", "m.onnx"]) == 3
     assert "Ship int8" in capfd.readouterr().out
 
@@ -334,7 +406,7 @@ sys.path.insert(0, {folder!r})
 from onnxq import verbs
 from onnxq.cli.main import main
 from sample_reports import shipping
-verbs.run = lambda **_: shipping()
+verbs.run = lambda *_, **__: shipping()
 sys.exit(main(["run", "m.onnx", *{words!r}]))
 """
 

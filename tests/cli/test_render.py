@@ -100,7 +100,7 @@ def test_speed_is_labelled_with_threads_and_clock():
 def test_a_tie_is_marked_and_has_no_colour():
     tie = measured("int8", "x", 10, 24.0, INT8.quality, speed=speeds(1.01, 0.02))
     text = render_report(report(variants=(FP32, tie)), Screen(color=True, columns=120))
-    (line,) = [line for line in text.splitlines() if line.startswith("int8 ")]
+    line = next(line for line in text.splitlines() if line.startswith("int8 "))
     assert plain(line).split()[-2] == "="
     assert "\x1b[32m" not in line
     assert "★" not in line

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from onnxq.errors import ConversionError, SourceError
+from onnxq.sources import InputDeclaration
 
 pytestmark = [
     pytest.mark.keras,
@@ -21,8 +22,11 @@ pytestmark = [
 def door():
     from onnxq.conversion.from_keras import convert_keras  # noqa: PLC0415 - takes seconds
     from onnxq.conversion.from_keras_backend import keras  # noqa: PLC0415 - takes seconds
+    from onnxq.runtime import open_predict  # noqa: PLC0415 - beside the others
 
-    return SimpleNamespace(keras=keras, layers=keras.layers, convert=convert_keras)
+    return SimpleNamespace(
+        keras=keras, layers=keras.layers, convert=convert_keras, open_predict=open_predict
+    )
 
 
 def save(model, path):
@@ -44,7 +48,21 @@ def test_layer_that_cannot_be_traced(door, tmp_path):
     with pytest.raises(ConversionError, match=r"up\.keras cannot be traced") as raised:
         door.convert(path, tmp_path / "up.onnx")
     assert raised.value.code == "OQ151"
-    assert "keras.Input" in raised.value.hint
+    assert "Nx64x64x3" in raised.value.hint
+
+
+def test_declared_sizes_make_it_traceable(door, tmp_path):
+    x = door.layers.Input((None, None, 3), name="x")
+    model = door.keras.Model(x, door.layers.UpSampling2D(interpolation="bilinear")(x))
+    path = save(model, tmp_path / "up.keras")
+    declared = (InputDeclaration("x", ("N", 8, 6, 3)),)
+    export = door.convert(path, tmp_path / "up.onnx", declared)
+    predict = door.open_predict(tmp_path / "up.onnx")
+    for rows in (1, 3):
+        feed = {"x": np.random.default_rng(rows).normal(size=(rows, 8, 6, 3)).astype(np.float32)}
+        (expected,), (found,) = export.predict(feed).values(), predict(feed).values()
+        assert found.shape == (rows, 16, 12, 3)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_operator_that_onnx_lacks_is_named(door, tmp_path):
@@ -74,6 +92,16 @@ def test_lambda_is_refused(door, tmp_path, suffix):
         door.convert(path, tmp_path / "code.onnx")
     assert raised.value.code == "OQ109"
     assert "model.export('model.onnx'" in raised.value.hint
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_trusted_lambda_is_converted(door, tmp_path, suffix):
+    layers = [door.layers.Input((3,), name="x"), door.layers.Lambda(lambda x: x * 2, name="twice")]
+    path = save(door.keras.Sequential(layers), tmp_path / f"code{suffix}")
+    export = door.convert(path, tmp_path / "code.onnx", trust=True)
+    ((name, found),) = export.predict({"x": np.ones((2, 3), np.float32)}).items()
+    assert name == "twice"
+    np.testing.assert_array_equal(found, np.full((2, 3), 2, np.float32))
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])

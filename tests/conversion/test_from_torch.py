@@ -1,5 +1,6 @@
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
+from onnxq.conversion.factories import call_factory
 from onnxq.errors import ConversionError, SourceError
 from onnxq.graph.model_files import load_proto, read_model
 from onnxq.runtime import open_predict
@@ -19,7 +21,7 @@ from torch import nn  # noqa: E402 - after the skip
 
 from onnxq.conversion.from_torch import convert_module  # noqa: E402 - after the skip
 from onnxq.conversion.from_torch_calls import torch_input_names  # noqa: E402 - after the skip
-from onnxq.conversion.from_torch_factory import load_module  # noqa: E402 - after the skip
+from onnxq.conversion.from_torch_models import open_own  # noqa: E402 - after the skip
 
 pytestmark = pytest.mark.torch
 
@@ -71,6 +73,23 @@ class Unrolling(nn.Module):
 class Sum(nn.Module):
     def forward(self, first, *others):
         return first + sum(others)
+
+
+@dataclass
+class Scored:
+    scores: torch.Tensor
+    boxes: torch.Tensor | None = None
+    rest: tuple[torch.Tensor, ...] = ()
+
+
+class DictFed(nn.Module):
+    def forward(self, batch):
+        return batch["first"] - 2 * batch["second"]
+
+
+class Flexible(nn.Module):
+    def forward(self, first=None, second=None):
+        return first if second is None else second * 2
 
 
 class Branching(nn.Module):
@@ -168,7 +187,12 @@ def test_a_forward_may_take_any_number_of_inputs(tmp_path):
         (lambda x: [x + 1], ["output_0"]),
         (lambda x: {"logits": x + 1, "rest": [x + 2, None, x + 3]}, ["logits", "rest_0", "rest_2"]),
         (lambda x: Pair(x + 1, x + 2), ["scores", "boxes"]),
-        (lambda x: {"b": x + 1, "a": x + 2}, ["b", "a"]),
+        (lambda x: {"b": x + 1, "a": {"c": x + 2, "d": x + 3}}, ["b", "a_c", "a_d"]),
+        (lambda x: Scored(x + 1, rest=(x + 2, x + 3)), ["scores", "rest_0", "rest_1"]),
+        (
+            lambda x: (Scored(x + 1, x + 2), x + 3),
+            ["output_0_scores", "output_0_boxes", "output_1"],
+        ),
         (lambda x: {"x": x + 1, "same": x}, ["output_x", "same"]),
         (lambda x: {"label": x.argmax(1), "positive": x > 0}, ["label", "positive"]),
     ],
@@ -178,6 +202,43 @@ def test_outputs_are_named_by_the_module(make, names, tmp_path):
     assert [spec.name for spec in model.signature.outputs] == names
     x = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
     assert_same(export, model, {"x": x})
+
+
+def test_a_module_may_take_a_dictionary(tmp_path):
+    export, model = convert(DictFed(), "second:Nx4", "first:Nx4", path=tmp_path)
+    assert [str(spec) for spec in model.signature.inputs] == [
+        "second float32 [N, 4]",
+        "first float32 [N, 4]",
+    ]
+    feeds = {
+        name: np.full((3, 4), number, np.float32) for number, name in enumerate(["first", "second"])
+    }
+    assert_same(export, model, feeds)
+
+
+def test_any_of_several_optional_inputs_will_do(tmp_path):
+    export, model = convert(Flexible(), "second:Nx4", path=tmp_path)
+    assert [spec.name for spec in model.signature.inputs] == ["second"]
+    assert_same(export, model, {"second": np.ones((3, 4), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "floats"),
+    [(torch.bfloat16, "bfloat16"), (torch.float16, "float16"), (torch.float64, "float64")],
+)
+def test_a_module_in_another_float_type_becomes_float32(dtype, floats, tmp_path):
+    module = TinyCnn().to(dtype)
+    export, model = convert(module, "image:Nx1x6x6", path=tmp_path)
+    assert [finding.code for finding in export.findings] == ["OQ158"]
+    assert export.findings[0].evidence == {"floats": floats}
+    assert str(model.signature.inputs[0]) == "image float32 [N, 1, 6, 6]"
+    assert str(model.signature.outputs[0]) == "output float32 [N, 3]"
+    assert (floats in export.tolerance.reason) is (floats != "float64")
+    assert module.fc.weight.dtype is dtype
+    expected = export.predict({"image": images(3)})["output"]
+    found = open_predict(model.path)({"image": images(3)})["output"]
+    assert expected.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=export.tolerance.largest)
 
 
 def test_a_batch_that_cannot_be_free_is_fixed_and_said(tmp_path):
@@ -254,9 +315,10 @@ def test_input_names_are_what_forward_needs():
 def test_third_party_weights_convert(function, weights, side, shared, request, tmp_path):
     nets_file = request.config.rootpath / "scripts" / "acceptance" / "nets.py"
     weights_file = WeightsFile(str(shared / "models" / weights))
-    module, _ = load_module(Factory(str(nets_file), function, weights_file), ())
+    net = call_factory(Factory(str(nets_file), function), ())
+    opened = open_own(net, function, weights_file)
     declared = InputDeclaration("image", ("N", 3, side, side))
-    export = convert_module(module, (declared,), tmp_path / "out.onnx")
+    export = opened.export((declared,), {}, tmp_path / "out.onnx")
     model = read_model(tmp_path / "out.onnx")
     x = np.random.default_rng(0).standard_normal((3, 3, side, side)).astype(np.float32)
     expected = export.predict({"image": x})["output"]

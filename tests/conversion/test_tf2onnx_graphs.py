@@ -30,7 +30,7 @@ def returned(operator="Add", domain=""):
 
 def finish(proto, inputs=INPUTS, outputs=OUTPUTS):
     constants = {"captured:0": np.array([[10, 20]], np.float32), "not an input": np.zeros(1)}
-    return finish_graph(proto, name="net", inputs=inputs, outputs=outputs, constants=constants)
+    return finish_graph(proto, name="net", inputs=inputs, outputs=outputs, constants=constants, hint="")
 
 
 def test_interface_is_the_declared_one():

@@ -5,7 +5,7 @@ import pytest
 
 from onnxq.datasets.labels import Labels, describe_classes, read_labels
 from onnxq.errors import DatasetError
-from onnxq.profiling.metrics import ScoredClasses, SquaredError, YesOrNo, choose_metric
+from onnxq.profiling.metrics import ScoredClasses, Targets, YesOrNo, choose_reading
 from onnxq.tensors import Signature, TensorSpec
 
 
@@ -69,15 +69,15 @@ def test_whole_floats_are_kept_with_a_note_that_says_how_they_are_judged(values,
     ("labels", "outputs", "metric", "says"),
     [
         ([0.0, 1.0], [[0.2], [0.9]], YesOrNo("y", 0.5), "yes or no where the output is one"),
-        ([0.0, 2.0], [[0.2], [0.9]], SquaredError("y"), "targets where the output is one"),
+        ([0.0, 2.0], [[0.2], [0.9]], Targets("y"), "targets where the output is one"),
         ([0.0, 2.0], np.eye(3)[:2], ScoredClasses("y", 3), "classes of an output that scores"),
-        ([[1.0, 1.0], [0.0, 0.0]], np.eye(2), SquaredError("y"), "they are targets"),
+        ([[1.0, 1.0], [0.0, 0.0]], np.eye(2), Targets("y"), "they are targets"),
     ],
 )
 def test_what_the_note_says_of_whole_floats_is_what_the_metric_does(labels, outputs, metric, says):
     kept = read(labels)
     assert says in kept.findings[0].message
-    assert choose_metric({"y": np.asarray(outputs, np.float32)}, kept.values) == metric
+    assert choose_reading({"y": np.asarray(outputs, np.float32)}, kept.values) == metric
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,17 @@ def test_numbering_in_sorted_order_is_doubted_where_it_may_be_wrong(names, warns
     labels = describe_classes(Labels(np.array([0, 1]), 2), names, TEN_CLASSES, "photos/")
     assert codes(labels) == ([("OQ130", "warning")] if warns else [])
     assert all("--classes" in finding.fix for finding in labels.findings)
+
+
+@pytest.mark.parametrize("shape", [("N", "T", 9), ("N", 9, "T"), ("N", 4, 9, 1), ("N", 4)])
+def test_integers_per_position_are_kept(shape):
+    values = np.array([[3, 0, -100, -100], [1, 1, 2, 8]], np.int32)
+    labels = read(values, model(*shape))
+    np.testing.assert_array_equal(labels.values, values)
+    assert (labels.values.dtype, labels.classes, codes(labels)) == ("int64", 0, [])
+
+
+def test_a_tag_in_each_sentence_is_no_one_hot_row():
+    values = np.eye(4, dtype=np.int64)[[0, 3]]
+    assert read(values, model("N", "T", 2)).values.shape == (2, 4)
+    assert read(values, model("N", 4)).values.tolist() == [0, 3]

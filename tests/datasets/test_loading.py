@@ -227,13 +227,20 @@ def test_a_declared_shape_settles_the_layout(work, tmp_path):
     ("spec", "code", "says"),
     [
         ("vall.npz", "OQ127", "Did you mean"),
-        ("val.csv", "OQ127", "neither an .npz file nor a folder"),
+        ("val.txt", "OQ127", "val.txt is of no form that holds rows"),
+        ("val.py", "OQ127", "of no form that holds rows"),
+        ("none", "OQ124", "it is empty"),
+        ("others", "OQ124", "found .md, .txt"),
+        ("both", "OQ127", "holds 1 images and 1 .npy files"),
         ("x" * 300, "OQ127", "does not exist"),
     ],
 )
 @pytest.mark.usefixtures("rows")
 def test_data_that_is_not_there_or_of_no_known_kind(work, tmp_path, spec, code, says):
-    (tmp_path / "val.csv").write_text("1,2\n")
+    for name in ("val.txt", "val.py", "others/a.txt", "others/b.md", "both/a.npy", "both/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1,2\n")
+    (tmp_path / "none").mkdir()
     error = refused(work, tmp_path / spec, model("N", 8))
     assert error.code == code
     assert says in str(error)

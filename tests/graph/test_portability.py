@@ -39,7 +39,8 @@ def contrib(op_type, **attributes):
     ("node", "release"),
     [
         (contrib("MatMulNBits", bits=4), "1.17"),
-        (contrib("MatMulNBits", bits=8), "1.31"),
+        (contrib("MatMulNBits", bits=8), "1.23"),
+        (contrib("MatMulNBits", bits=2), "1.24"),
         (contrib("DequantizeLinear"), "1.20"),
         (contrib("DynamicQuantizeLSTM"), "1.17"),
     ],

@@ -75,7 +75,7 @@ def test_file_in_the_way(tmp_path):
 
 def test_parent_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot be made") as caught:
+    with pytest.raises(OutputError, match="cannot be written") as caught:
         check_output(tmp_path / "file" / "out", overwrite=False, kept=())
     assert caught.value.code == "OQ192"
 

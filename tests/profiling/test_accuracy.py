@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from onnxq.datasets.values import EvaluationSet, StoredRows
-from onnxq.errors import DatasetError, InferenceError
+from onnxq.errors import DatasetError, InferenceError, UsageError
 from onnxq.estimates import Estimate, paired_drop
 from onnxq.events import tell_nobody
 from onnxq.measurements import Compared, Judged, NoClasses, Unjudged
-from onnxq.profiling.accuracy import is_at_chance, judge
+from onnxq.metric_choices import parse_metric
+from onnxq.profiling.accuracy import judge
+from onnxq.profiling.guessing import is_at_chance
 from onnxq.profiling.metrics import ScoredClasses
 from onnxq.stages import JudgeRequest, JudgeResult
 
@@ -46,7 +48,16 @@ def ask(tmp_path):
             paths[name] = str(path)
         return paths
 
-    def ask(candidate, reference, labels=None, *, alias="int8", inputs=MappingProxyType({})):
+    def ask(
+        candidate,
+        reference,
+        labels=None,
+        *,
+        alias="int8",
+        inputs=MappingProxyType({}),
+        metric="",
+        output="",
+    ):
         labelled = labels is not None
         candidate = candidate if isinstance(candidate, dict) else {"y": candidate}
         reference = reference if isinstance(reference, dict) else {"y": reference}
@@ -66,6 +77,8 @@ def ask(tmp_path):
             labelled=labelled,
             seed=0,
             alias=alias,
+            metric=parse_metric(metric),
+            output=output,
         )
         result = judge(request, tmp_path, tell_nobody)
         as_json = msgspec.json.encode(result)
@@ -289,3 +302,58 @@ def test_a_useful_model_of_lopsided_rows_is_not_stopped():
     assert chance(labels, np.zeros(1000, int), 2)
     unrelated = np.roll(labels, 300)
     assert chance(labels, unrelated, 2)
+
+
+@pytest.mark.parametrize(
+    ("metric", "named", "scale"),
+    [
+        ("", "top1", "rate"),
+        ("top2", "top2", "rate"),
+        ("f1", "f1-macro", "share"),
+        ("auroc", "auroc", "share"),
+        ("perplexity", "perplexity-logits", "own"),
+    ],
+)
+def test_a_metric_that_is_asked_for(ask, metric, named, scale):
+    quality = ask(QUANTIZED, REFERENCE, LABELS, metric=metric).quality
+    assert isinstance(quality, Judged)
+    assert (quality.accuracy.metric, quality.accuracy.scale) == (named, scale)
+    assert isinstance(quality.agreement.same_top1, Estimate)
+
+
+def test_whatever_the_metric_a_model_that_guesses_is_found_out(ask):
+    guesses = scores(np.roll(LABELS, 1))
+    assert ask(guesses, guesses, LABELS, metric="f1").at_chance
+    assert not ask(REFERENCE, REFERENCE, LABELS, metric="auroc").at_chance
+
+
+def test_of_several_outputs_the_one_that_is_named_is_judged(ask):
+    outputs = {"a": REFERENCE, "b": -REFERENCE}
+    candidate = {"a": QUANTIZED, "b": -QUANTIZED}
+    with pytest.raises(DatasetError, match="fit several outputs") as caught:
+        ask(candidate, outputs, LABELS)
+    assert "--judge-output a" in caught.value.hint
+    quality = ask(candidate, outputs, LABELS, output="a").quality
+    assert isinstance(quality, Judged)
+    assert quality.accuracy.value.value == (QUANTIZED.argmax(1) == LABELS).mean()
+    assert [one.output for one in quality.agreement.outputs] == ["a", "b"]
+    unlabelled = ask(candidate, outputs, output="b").quality
+    assert isinstance(unlabelled, Compared)
+    assert isinstance(unlabelled.agreement.same_top1, Estimate)
+    with pytest.raises(UsageError, match="no output of this name"):
+        ask(candidate, outputs, output="c")
+
+
+def test_tokens_are_judged_by_sequence(ask):
+    labels = RANDOM.integers(0, 3, (60, 8))
+    labels[:, 6:] = -100
+    reference = (np.eye(3)[np.maximum(labels, 0)] + RANDOM.normal(0, 0.5, (60, 8, 3))).astype("f4")
+    candidate = reference + RANDOM.normal(0, 0.3, reference.shape).astype("f4")
+    quality = ask(candidate, reference, labels).quality
+    assert isinstance(quality, Judged)
+    accuracy = quality.accuracy
+    kept = labels != -100
+    assert accuracy.value.value == pytest.approx((candidate.argmax(-1) == labels)[kept].mean())
+    assert (accuracy.metric, accuracy.scale, accuracy.value.n) == ("top1", "rate", 60)
+    assert accuracy.drop.method == "bca-95", "tokens of a sequence are not independent"
+    assert isinstance(quality.agreement.same_top1, NoClasses)

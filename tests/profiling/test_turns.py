@@ -118,9 +118,9 @@ def test_loads_once_and_warms_up(request_of_product, tmp_path, monkeypatch):
             runs.append(1)
             return self.session.run(names, inputs)
 
-    def open_session(path, options):
+    def open_session(path, options, provider):
         opened.append(options.intra_op_num_threads)
-        return Counting(real(path, options))
+        return Counting(real(path, options, provider=provider))
 
     monkeypatch.setattr(turns, "open_session", open_session)
     answer = open_turns(request_of_product, tmp_path)

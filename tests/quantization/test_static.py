@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnxq.errors import QuantizationError
-from onnxq.graph.integer_nodes import ABSORBED
+from onnxq.graph.operator_kinds import ABSORBED
 from onnxq.graph.qdq_edges import find_qdq_edges
 from onnxq.quantization.static import quantize_static_qdq
 from onnxq.ranges import TensorRange, TensorRanges

@@ -1,0 +1,101 @@
+"""Models to be measured side by side are opened: a given ``.onnx`` is run as it is."""
+
+from dataclasses import dataclass
+
+from onnxq.documents import NotProfiled
+from onnxq.errors import Interrupted, OnnxqError, SourceError
+from onnxq.findings import Finding
+from onnxq.integer_tensors import IntegerTensor
+from onnxq.measurements import Size
+from onnxq.models import OnnxModel
+from onnxq.pipeline.arrivals import convert_source
+from onnxq.pipeline.bench import Bench
+from onnxq.pipeline.plans import Given, ProfilePlan
+from onnxq.pipeline.private_copies import copy_source
+from onnxq.sources import OnnxFile, source_path
+from onnxq.stages import INSPECT, InspectRequest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that is measured.
+
+    Attributes:
+        name: What the user typed.
+        given: What that stands for.
+        model: As it is run: converted, unless it was given as ``.onnx``.
+        size: What it weighs.
+        min_runtime: Lowest version of onnxruntime that can load it.
+        quantized: How it is quantized; empty where it is float.
+        io: Its integer inputs and outputs.
+        findings: Of its conversion.
+    """
+
+    name: str
+    given: Given
+    model: OnnxModel
+    size: Size
+    min_runtime: str
+    quantized: str
+    io: tuple[IntegerTensor, ...]
+    findings: tuple[Finding, ...]
+
+
+def open_entries(plan: ProfilePlan, bench: Bench) -> tuple[list[Entry], list[NotProfiled]]:
+    """Open the models of a plan.
+
+    Args:
+        plan: Which.
+        bench: Where stages are carried out.
+
+    Returns:
+        The models that could be opened, and the rows of those that could not.
+
+    Raises:
+        OnnxqError: What the only model failed of.
+        SourceError: If none of several could be opened.
+    """
+    entries: list[Entry] = []
+    failed: list[NotProfiled] = []
+    for name, given in plan.models.items():
+        try:
+            entries.append(_open_entry(bench, name, given))
+        except Interrupted:
+            raise
+        except OnnxqError as error:
+            if len(plan.models) == 1:
+                raise
+            failed += [not_profiled(name, provider, error) for provider in plan.providers]
+    if not entries:
+        message = f"none of the {len(plan.models)} models can be opened. {failed[0].reason}"
+        raise SourceError(message, code=failed[0].code, hint=failed[0].hint)
+    return entries, failed
+
+
+def _open_entry(bench: Bench, name: str, given: Given) -> Entry:
+    if isinstance(given.source, OnnxFile):
+        copies = bench.place.new_folder("source")
+        copy = copy_source(given.source, copies, bench.place)
+        path = source_path(copy)
+        findings: tuple[Finding, ...] = ()
+    else:
+        converted = convert_source(given, bench)
+        path, findings = converted.model.path, converted.findings
+    inspected = bench.run(INSPECT, InspectRequest(path=path), name)
+    return Entry(
+        name=name,
+        given=given,
+        model=inspected.model,
+        size=inspected.size,
+        min_runtime=inspected.min_runtime,
+        quantized=inspected.quantized_already,
+        io=inspected.io,
+        findings=findings,
+    )
+
+
+def not_profiled(name: str, provider: str, error: OnnxqError) -> NotProfiled:
+    """Make the row of a model that could not be run."""
+    return NotProfiled(
+        model=name, provider=provider, code=error.code, reason=error.message, hint=error.hint
+    )

@@ -1,0 +1,216 @@
+"""``quantize``: models are built by recipes and pass their gates; nothing is measured."""
+
+import datetime as dt
+import importlib.metadata
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from onnxq.datasets.values import CalibrationSet
+from onnxq.documents import Built, BuiltVariant, Quantization
+from onnxq.errors import Interrupted, OnnxqError, RecipeError, SourceError
+from onnxq.findings import Finding
+from onnxq.pipeline.arrivals import convert_source, inference_rows, load_rows, store_inference
+from onnxq.pipeline.bench import Bench, open_bench
+from onnxq.pipeline.candidates import calibrate, quantize, refused_row
+from onnxq.pipeline.foundation import prepare
+from onnxq.pipeline.handing_over import check_destination, hand_over
+from onnxq.pipeline.plans import Order, QuantizePlan
+from onnxq.pipeline.reporting import SANDBOX, artefact_file, data_facts, source_facts
+from onnxq.pipeline.work_folders import kept_files, work_folder
+from onnxq.recipes import Float32, needs_rows, recipe_name
+from onnxq.reports import Artefact
+from onnxq.sources import source_path
+from onnxq.stages import (
+    CalibrateResult,
+    ConvertResult,
+    LoadRowsResult,
+    NoDataRequest,
+    PrepareResult,
+    QuantizeResult,
+)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A row of the table, and the model behind it."""
+
+    row: BuiltVariant
+    path: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Site:
+    """What the recipes work on."""
+
+    plan: QuantizePlan
+    bench: Bench
+    converted: ConvertResult
+    rows: LoadRowsResult
+    prepared: PrepareResult
+    inputs: dict[str, str]
+
+
+def execute_quantization(plan: QuantizePlan) -> Quantization:
+    """Quantize a model by each recipe, and write what passes its gates.
+
+    Args:
+        plan: What to do.
+
+    Returns:
+        What was done; the models lie in the plan's destination.
+
+    Raises:
+        SourceError: If the model is quantized already (OQ110).
+        RecipeError: If a recipe needs rows and there are none (OQ162).
+        OnnxqError: What a stage raised, and what the recipe failed of where there is only one;
+            nothing was written then.
+    """
+    check_destination(plan.out, kept_files(plan.given, plan.given.data, plan.calibration))
+    with work_folder() as folder:
+        bench = open_bench(folder, plan.course)
+        site = _open_site(plan, bench)
+        made = list(_build_all(site))
+        document = _document(site, made)
+        models = {one.row.artefact.file: one.path for one in made if isinstance(one.row, Built)}
+        if models:
+            hand_over(plan.out, models, document)
+    return document
+
+
+def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:
+    converted = convert_source(plan.given, bench)
+    model = converted.model
+    if converted.quantized_already:
+        name = source_path(plan.given.source)
+        message = f"{name} is quantized already ({converted.quantized_already})."
+        hint = f"It is never quantized twice. Measure it:  onnxq profile {name}"
+        raise SourceError(message, code="OQ110", hint=hint)
+    declared = plan.given.declared
+    rows = load_rows(bench, model, NoDataRequest(), plan.calibration, declared, split=False)
+    _check_rows(plan, rows)
+    prepared = prepare(bench, converted)
+    inputs = store_inference(
+        bench,
+        prepared.model,
+        rows.calibration,
+        declared,
+        batch_rows=inference_rows(model, 0),
+        seed=plan.given.seed,
+    )
+    return _Site(plan, bench, converted, rows, prepared, inputs)
+
+
+def _check_rows(plan: QuantizePlan, rows: LoadRowsResult) -> None:
+    static = [alias for alias, order in plan.orders.items() if needs_rows(order.recipe)]
+    if static and not isinstance(rows.calibration, CalibrationSet):
+        message = f"recipe {static[0]!r} needs rows to calibrate on, and there are none."
+        hint = "Give rows with --calib, or take a recipe without: -r int8-dynamic."
+        raise RecipeError(message, code="OQ162", hint=hint)
+
+
+def _build_all(site: _Site) -> Iterator[_Made]:
+    plan, orders = site.plan, site.plan.orders
+    calibrated = calibrate(
+        site.bench,
+        site.prepared.model,
+        site.rows.calibration,
+        tuple(orders.values()),
+        threads=plan.course.work_threads,
+    )
+    for alias, order in orders.items():
+        name = recipe_name(order.recipe)
+        if isinstance(order.recipe, Float32):
+            yield _float_row(site, alias)
+        elif not needs_rows(order.recipe):
+            yield _build(site, alias, order, {})
+        elif isinstance(calibrated, CalibrateResult):
+            yield _build(site, alias, order, calibrated.ranges)
+        else:
+            yield _Made(msgspec.structs.replace(calibrated, alias=alias, recipe=name))
+
+
+def _float_row(site: _Site, alias: str) -> _Made:
+    prepared = site.prepared
+    artefact = Artefact(
+        file=_file(site, alias),
+        sha256=prepared.model.sha256,
+        size=prepared.size,
+        opset=prepared.model.opset,
+        ir_version=prepared.model.ir_version,
+        min_runtime=prepared.model.min_runtime,
+        quantized_nodes=0,
+        quantizable_nodes=0,
+    )
+    row = Built(
+        alias=alias, recipe=recipe_name(Float32()), artefact=artefact, size_ratio=1.0, seconds=0.0
+    )
+    return _Made(row, prepared.model.path)
+
+
+def _build(site: _Site, alias: str, order: Order, ranges: dict[str, str]) -> _Made:
+    start = time.monotonic()
+    try:
+        result = quantize(site.bench, site.prepared.model, alias, order, ranges, site.inputs)
+    except Interrupted:
+        raise
+    except OnnxqError as error:
+        if len(site.plan.orders) == 1:
+            raise
+        return _Made(refused_row(alias, order, error))
+    row = Built(
+        alias=alias,
+        recipe=recipe_name(order.recipe),
+        artefact=quantized_artefact(_file(site, alias), result),
+        size_ratio=site.prepared.size.file_bytes / result.size.file_bytes,
+        seconds=time.monotonic() - start,
+    )
+    return _Made(row, result.model.path, result.findings)
+
+
+def quantized_artefact(file: str, result: QuantizeResult) -> Artefact:
+    """Describe a quantized model as a file of that name."""
+    return Artefact(
+        file=file,
+        sha256=result.model.sha256,
+        size=result.size,
+        opset=result.model.opset,
+        ir_version=result.model.ir_version,
+        min_runtime=result.min_runtime or result.model.min_runtime,
+        quantized_nodes=result.quantized_nodes,
+        quantizable_nodes=result.quantizable_nodes,
+        left_float=result.left_float,
+        io=result.io,
+    )
+
+
+def _file(site: _Site, alias: str) -> str:
+    out = site.plan.out
+    return out.path.name if out.is_file else artefact_file(site.plan.given.source, alias)
+
+
+def _document(site: _Site, made: list[_Made]) -> Quantization:
+    plan = site.plan
+    own = [finding for one in made for finding in one.findings]
+    return Quantization(
+        onnxq=importlib.metadata.version("onnxq"),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        command=plan.course.command,
+        source=source_facts(plan.given.source, site.converted),
+        data=data_facts(NoDataRequest(), plan.calibration, site.rows),
+        float_size=site.prepared.size,
+        variants=tuple(one.row for one in made),
+        out=str(plan.out.path),
+        findings=(
+            *site.converted.findings,
+            *site.rows.findings,
+            *site.prepared.findings,
+            *site.bench.findings,
+            *own,
+        ),
+        seconds=dict(site.bench.seconds),
+        sandbox=SANDBOX,
+    )

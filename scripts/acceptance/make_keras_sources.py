@@ -1,0 +1,78 @@
+"""Write each Keras model of the matrix in every kind of file that Keras and TensorFlow know.
+
+Usage: python scripts/acceptance/make_keras_sources.py FOLDER
+"""
+
+import contextlib
+import io
+import os
+import runpy
+import sys
+import warnings
+from pathlib import Path
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # else it chatters
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from source_models import KERAS_MODELS, ROOT, Model
+from source_oracles import Rows, write_oracle
+
+
+def main() -> None:
+    """Write all of them into the folder that is named."""
+    folder = Path(sys.argv[1])
+    for model in KERAS_MODELS:
+        network = load(model)
+        outputs = model.outputs
+
+        def compute(rows: Rows, network: keras.Model = network) -> list[NDArray[np.generic]]:
+            fed = rows if len(rows) > 1 else next(iter(rows.values()))
+            found = network(fed, training=False)
+            named = isinstance(found, dict)
+            return [np.asarray(found[o]) for o in outputs] if named else [np.asarray(found)]
+
+        write_oracle(model, folder, compute)
+        if not model.is_whole:
+            write_kinds(model, network, folder)
+        print(f"made {model.key}", flush=True)
+
+
+def load(model: Model) -> keras.Model:
+    """Load a trained model, or make one by its factory."""
+    if model.file:
+        return keras.models.load_model(ROOT / model.file, compile=False)
+    return runpy.run_path(str(model.factory_file))[model.function]()
+
+
+def write_kinds(model: Model, network: keras.Model, folder: Path) -> None:
+    """Write one model in every kind that it can be written in."""
+    network.save(folder / f"{model.key}.keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras calls HDF5 legacy
+        network.save(folder / f"{model.key}.h5")
+    network.save_weights(folder / f"{model.key}.weights.h5")
+    with contextlib.redirect_stdout(io.StringIO()):
+        network.export(folder / f"{model.key}_saved_model", verbose=False)
+    with contextlib.redirect_stdout(io.StringIO()):
+        (folder / f"{model.key}.tflite").write_bytes(converter_of(model, network).convert())
+
+
+def converter_of(model: Model, network: keras.Model) -> tf.lite.TFLiteConverter:
+    """Prepare TFLite's converter, with the batch that it can do."""
+    if not model.tflite_rows:
+        return tf.lite.TFLiteConverter.from_keras_model(network)
+    (tensor,), (output,) = model.inputs, model.outputs
+    spec = tf.TensorSpec((model.tflite_rows, *tensor.shape), tensor.dtype, name=tensor.name)
+
+    @tf.function(input_signature=[spec])
+    def serve(given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {output: network(given, training=False)}
+
+    return tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], serve)
+
+
+if __name__ == "__main__":
+    main()

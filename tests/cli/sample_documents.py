@@ -1,0 +1,265 @@
+"""Made-up documents of the verbs beside run. No figure here was measured on anything."""
+
+from msgspec.structs import replace
+from sample_reports import (
+    DATA,
+    DYNAMIC,
+    DYNAMIC_TIMES,
+    ENVIRONMENT,
+    FP32,
+    FP32_TIMES,
+    INT8,
+    INT8_TIMES,
+    SOURCE,
+    without_labels,
+)
+
+from onnxq.documents import (
+    Built,
+    Conversion,
+    NotProfiled,
+    Plan,
+    PlannedRecipe,
+    PlannedStep,
+    Profile,
+    Profiled,
+    Quantization,
+    Unavailable,
+)
+from onnxq.findings import Finding
+from onnxq.measurements import OperatorTime, Quality, SpeedRatio
+from onnxq.recipe_facts import RecipeFacts, describe_recipe
+from onnxq.recipes import ALIASES
+from onnxq.reports import (
+    DataFacts,
+    Failed,
+    Measured,
+    NoData,
+    NotApplicable,
+    ParityNotChecked,
+    Skipped,
+    Unusable,
+)
+
+CREATED = "2026-11-21T07:00:00Z"
+STATIC = "static-uint8-int8-perchannel-mse"
+
+
+def conversion() -> Conversion:
+    return Conversion(
+        onnxq="0.1.0",
+        created=CREATED,
+        command=("onnxq", "convert", "resnet18.py:build", "--weights", "w.pth"),
+        source=SOURCE,
+        artefact=replace(FP32.artefact, file="resnet18.onnx"),
+        out="/work/onnxq-out",
+        findings=(Finding(code="OQ153", subject="x", message="the batch axis is fixed at 1"),),
+        seconds={"convert": 9.1, "check artefact": 0.4},
+        sandbox="landlock, rlimits",
+    )
+
+
+def unchecked_conversion() -> Conversion:
+    source = replace(SOURCE, parity=ParityNotChecked(reason="--no-check"))
+    return replace(conversion(), source=source, findings=())
+
+
+CALIBRATION = DataFacts(
+    spec="",
+    calibration_spec="train.npz",
+    preprocess="",
+    evaluation_rows=0,
+    calibration_rows=256,
+    labelled=False,
+    seed=0,
+)
+LEFT = {
+    "/avgpool/ReduceMean": "no integer kernel",
+    "/head/Softmax": "no integer kernel",
+    "/fc/Gemm": "--keep-float fc*: the user asked for it, and so its neighbours stay as they are",
+}
+
+
+def quantization() -> Quantization:
+    return Quantization(
+        onnxq="0.1.0",
+        created=CREATED,
+        command=("onnxq", "quantize", "resnet18.onnx", "--calib", "train.npz", "-r", "int8"),
+        source=replace(SOURCE, given="resnet18.onnx", framework="onnx", exporter=""),
+        data=CALIBRATION,
+        float_size=FP32.artefact.size,
+        variants=(
+            Built(
+                alias="int8",
+                recipe=STATIC,
+                artefact=replace(INT8.artefact, left_float=LEFT, quantized_nodes=18),
+                size_ratio=3.966,
+                seconds=6.3,
+            ),
+            Built(
+                alias="int4-weights",
+                recipe="weights-int4-block32",
+                artefact=replace(
+                    DYNAMIC.artefact, file="resnet18.int4-weights.onnx", min_runtime="1.23"
+                ),
+                size_ratio=3.81,
+                seconds=1.2,
+            ),
+            Skipped(alias="int8-a", recipe="static-a", reason="needs rows: add --calib"),
+            NotApplicable(alias="int8-b", recipe="static-b", reason="no node can be quantized"),
+            Unusable(alias="int8-c", recipe="static-c", reason="its outputs are constant"),
+            Failed(
+                alias="static-uint8-int8-pertensor-minmax",
+                recipe="static-uint8-int8-pertensor-minmax",
+                code="OQ171",
+                reason="the quantizer stopped at node /layer4/Conv: scale is zero",
+                hint="Leave the recipe out.",
+            ),
+        ),
+        out="onnxq-out",
+        findings=(
+            Finding(code="OQ145", subject="int8", message="an activation is constant"),
+            Finding(code="OQ116", subject="graph", message="two nodes were rewritten"),
+        ),
+        seconds={"prepare": 0.8, "calibrate": 4.0, "quantize": 3.5},
+        sandbox="landlock, rlimits",
+    )
+
+
+def profiled(
+    model: str, of: Measured, times: tuple[OperatorTime, ...], provider: str = "cpu"
+) -> Profiled:
+    return Profiled(
+        model=model,
+        provider=provider,
+        quantized="" if of is FP32 else "QDQ, int8 weights with a scale per channel",
+        size=of.artefact.size,
+        opset=18,
+        min_runtime="1.17",
+        sha256="0" * 64,
+        quality=of.quality,
+        latencies=of.latencies,
+        speed=of.speed,
+        operators=times,
+        fallback_share=0.0 if provider == "cpu" else 0.12,
+    )
+
+
+def profile() -> Profile:
+    return Profile(
+        onnxq="0.1.0",
+        created=CREATED,
+        command=("onnxq", "profile", "float.onnx", "out/resnet18.int8.onnx", "--data", "images/"),
+        environment=ENVIRONMENT,
+        data=DATA,
+        rows=(
+            profiled("float.onnx", FP32, FP32_TIMES),
+            profiled("out/resnet18.int8.onnx", INT8, INT8_TIMES),
+            profiled("out/resnet18.int8-dynamic.onnx", DYNAMIC, DYNAMIC_TIMES),
+        ),
+        findings=(
+            Finding(code="OQ128", subject="out/resnet18.int8.onnx", message="rows were cast"),
+            Finding(
+                code="OQ205",
+                subject="timing",
+                message="the machine was busy (load 3.3 on 2 cores)",
+                severity="warning",
+            ),
+        ),
+        seconds={"measure latency": 41.5, "judge": 7.2},
+        sandbox="landlock, rlimits",
+    )
+
+
+def providers_profile() -> Profile:
+    unlabelled = without_labels()
+    qualities: dict[str, Quality] = {
+        row.alias: row.quality for row in unlabelled.variants if isinstance(row, Measured)
+    }
+    other: tuple[SpeedRatio, ...] = INT8.speed
+    return replace(
+        profile(),
+        command=("onnxq", "profile", "a/m.onnx", "b/m.onnx", "--provider", "cpu", "--provider",
+                 "openvino", "--provider", "dnnl"),
+        data=NoData(),
+        rows=(
+            replace(profiled("a/m.onnx", FP32, FP32_TIMES), quality=qualities["fp32"]),
+            replace(
+                profiled("a/m.onnx", FP32, FP32_TIMES, "openvino"),
+                quality=qualities["int8"],
+                speed=other,
+            ),
+            Unavailable(model="a/m.onnx", provider="dnnl", reason=NO_DNNL),
+            replace(profiled("b/m.onnx", INT8, INT8_TIMES), quality=qualities["int8"]),
+            NotProfiled(
+                model="b/m.onnx",
+                provider="openvino",
+                code="OQ173",
+                reason="the model failed while running: axis 1 of x",
+                hint="Leave it out.",
+            ),
+            Unavailable(model="b/m.onnx", provider="dnnl", reason=NO_DNNL),
+        ),
+        findings=(),
+    )  # fmt: skip
+
+
+NO_DNNL = "this onnxruntime does not have it: no wheel has it: build onnxruntime with --use_dnnl"
+
+
+def plan() -> Plan:
+    return Plan(
+        onnxq="0.1.0",
+        verb="run",
+        sources={"model.keras": "Keras 3 model"},
+        evaluation_rows=1000,
+        calibration_rows=256,
+        detectable_drop=0.01834,
+        steps=(
+            PlannedStep(name="convert", subject="model.keras", seconds=20.0, basis="Keras models"),
+            PlannedStep(name="load rows", subject="images/", seconds=9.2, basis="1256 images"),
+            PlannedStep(name="quantize", subject="int8-dynamic", seconds=0.0, basis=""),
+            PlannedStep(
+                name="measure latency", subject="3 models", seconds=62.0, basis="--seconds 60"
+            ),
+        ),
+        recipes=(
+            PlannedRecipe(alias="fp32", recipe="fp32", file="model.fp32.onnx"),
+            PlannedRecipe(
+                alias="int8", recipe=STATIC, file="", skipped="it needs rows to calibrate on"
+            ),
+            PlannedRecipe(
+                alias="int8-dynamic",
+                recipe="dynamic-uint8-int8-perchannel",
+                file="model.int8-dynamic.onnx",
+            ),
+        ),
+        out="onnxq-out",
+        files=("model.fp32.onnx", "model.int8-dynamic.onnx", "report.json", "serve.py"),
+        disk_bytes=150_000_000,
+        memory_bytes=1_100_000_000,
+        findings=(Finding(code="OQ117", subject="onnxq.toml", message="it says --max-drop 1pp"),),
+    )
+
+
+def small_plan() -> Plan:
+    """A plan of which little is known."""
+    return replace(
+        plan(),
+        verb="profile",
+        sources={"a.onnx": "ONNX model", "b.onnx": "ONNX model"},
+        evaluation_rows=0,
+        calibration_rows=0,
+        detectable_drop=0.0,
+        steps=(),
+        recipes=(),
+        out="",
+        files=(),
+        disk_bytes=0,
+        memory_bytes=0,
+        findings=(),
+    )
+
+
+def recipes() -> tuple[RecipeFacts, ...]:
+    return tuple(map(describe_recipe, ALIASES.values()))

@@ -1,0 +1,67 @@
+"""``inspect`` from the outside: copies, the float model beside, and rows."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from onnxq.errors import UsageError
+from onnxq.stages import NotCompared, WeightError
+from onnxq.verbs.describing import inspect
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value = helper.make_tensor_value_info
+    weight = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], "n")],
+        "g",
+        [value("x", TensorProto.FLOAT, ["N", 4])],
+        [value("y", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, "m.fp32.onnx", save_as_external_data=True, location="w.bin", size_threshold=0)
+    quantize_dynamic("m.fp32.onnx", "m.int8.onnx", weight_type=QuantType.QInt8)
+    return tmp_path
+
+
+def weight_error(found):
+    return next(tensor.error for tensor in found.quantized if tensor.role == "weight")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_reference_is_named_and_its_side_files_come_along():
+    found = inspect("m.int8.onnx", reference="m.fp32.onnx")
+    assert found.reference == "m.fp32.onnx"
+    assert isinstance(weight_error(found), WeightError)
+
+
+def test_the_twin_beside_is_taken(folder):
+    assert isinstance(weight_error(inspect("m.int8.onnx")), NotCompared)
+    rows = [{"alias": alias, "artefact": {"file": f"m.{alias}.onnx"}} for alias in ("fp32", "int8")]
+    (folder / "report.json").write_text(json.dumps({"variants": rows}))
+    found = inspect("m.int8.onnx")
+    assert found.reference == "m.fp32.onnx"
+    assert isinstance(weight_error(found), WeightError)
+
+
+@pytest.mark.usefixtures("folder")
+def test_rows_are_tried_without_running_the_model():
+    np.savez("val.npz", x=np.zeros((3, 5), np.float32))
+    (answer,) = inspect("m.fp32.onnx", data="val.npz").data_fit
+    assert not answer.fits
+    assert "[N, 4]" in answer.text
+    assert inspect("m.fp32.onnx").data_fit == ()
+
+
+def test_other_kinds_are_to_be_converted(folder):
+    (folder / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3")
+    for given in ({"model": "m.tflite"}, {"model": "m.int8.onnx", "reference": "m.tflite"}):
+        with pytest.raises(UsageError, match=r"inspect reads \.onnx files"):
+            inspect(**given)
