@@ -43,6 +43,8 @@ class Conversion(Struct, frozen=True, kw_only=True):
         findings: What a reader should know.
         seconds: Wall time by stage.
         sandbox: What the children were confined by.
+        files: SHA-256 of each file that was written beside the document, by name; empty where
+            one file was written, and no document.
     """
 
     schema: str = "onnxq/conversion/1"
@@ -56,6 +58,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
     sandbox: str
+    files: dict[str, str] = {}
 
 
 class Built(Struct, frozen=True, kw_only=True, tag="ok"):
@@ -96,6 +99,8 @@ class Quantization(Struct, frozen=True, kw_only=True):
         findings: What a reader should know.
         seconds: Wall time by stage.
         sandbox: What the children were confined by.
+        files: SHA-256 of each file that was written beside the document, by name; empty where
+            one file was written, and no document.
     """
 
     schema: str = "onnxq/quantization/1"
@@ -111,6 +116,7 @@ class Quantization(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
     sandbox: str
+    files: dict[str, str] = {}
 
 
 class Profiled(Struct, frozen=True, kw_only=True, tag="ok"):
@@ -299,7 +305,7 @@ _WRITTEN: dict[str, type[WrittenDocument]] = {
 }
 
 
-def document_to_json(document: Document) -> bytes:
+def document_to_json(document: Document | WrittenDocument) -> bytes:
     """Encode a document, indented, with a newline at the end."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 

@@ -120,7 +120,11 @@ def paired_drop(
     rows = reference_correct.size
     low, high = score_limits(lost, gained, rows, confidence=confidence)
     return Estimate(
-        (lost - gained) / rows, float(low), float(high), rows, method_name(PAIRED_METHOD, confidence)
+        (lost - gained) / rows,
+        float(low),
+        float(high),
+        rows,
+        method_name(PAIRED_METHOD, confidence),
     )
 
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from onnxq.arrays import Array
+from onnxq.tensors import Signature, TensorSpec
 
 
 class IntegerTensor(Struct, frozen=True, kw_only=True):
@@ -26,6 +28,50 @@ class IntegerTensor(Struct, frozen=True, kw_only=True):
     dtype: str
     scale: float
     zero_point: int
+
+
+def integer_io(signature: Signature) -> tuple[IntegerTensor, ...]:
+    """Return the inputs and outputs of a model that are integers standing for real numbers."""
+    return tuple(
+        integer_tensor(spec)
+        for spec in (*signature.inputs, *signature.outputs)
+        if spec.stands_for_reals
+    )
+
+
+def integer_tensor(spec: TensorSpec) -> IntegerTensor:
+    """Return the scale and the zero point of an input or output that has them."""
+    return IntegerTensor(
+        name=spec.name, dtype=spec.dtype, scale=spec.scale, zero_point=spec.zero_point
+    )
+
+
+def with_scales(signature: Signature, io: Sequence[IntegerTensor]) -> Signature:
+    """Tell in a signature which of its integers stand for real numbers."""
+    told = {tensor.name: tensor for tensor in io}
+
+    def tell(spec: TensorSpec) -> TensorSpec:
+        tensor = told.get(spec.name)
+        if tensor is None or tensor.dtype != spec.dtype:
+            return spec
+        return replace(spec, scale=tensor.scale, zero_point=tensor.zero_point)
+
+    return Signature(
+        inputs=tuple(map(tell, signature.inputs)), outputs=tuple(map(tell, signature.outputs))
+    )
+
+
+def real_signature(signature: Signature) -> Signature:
+    """Return a signature in which what stands for real numbers is float32."""
+
+    def real(spec: TensorSpec) -> TensorSpec:
+        if not spec.stands_for_reals:
+            return spec
+        return replace(spec, dtype="float32", scale=0.0, zero_point=0)
+
+    return Signature(
+        inputs=tuple(map(real, signature.inputs)), outputs=tuple(map(real, signature.outputs))
+    )
 
 
 def quantize_array(values: Array, tensor: IntegerTensor) -> Array:
@@ -66,11 +112,14 @@ def quantize_feeds(feeds: Mapping[str, Array], io: Sequence[IntegerTensor]) -> d
         io: Integer inputs and outputs of the model; those that are no feed do not matter.
 
     Returns:
-        The same arrays; those that ``io`` names are integers.
+        The same arrays; those that ``io`` names are integers. What is of the integers' dtype
+        already is fed as it is.
     """
     tensors = {tensor.name: tensor for tensor in io}
     return {
-        name: quantize_array(values, tensors[name]) if name in tensors else values
+        name: quantize_array(values, tensors[name])
+        if name in tensors and values.dtype.kind == "f"
+        else values
         for name, values in feeds.items()
     }
 

@@ -23,7 +23,18 @@ EXTRA_DISK_BYTES = {
 }
 """Measured on Linux x86-64 with the CPU builds, beside the base; CUDA builds take several GB."""
 
-_DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "tensorflow")}
+_DISTRIBUTIONS = {
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
+    "onnxruntime": (
+        "onnxruntime",
+        "onnxruntime-openvino",
+        "onnxruntime-gpu",
+        "onnxruntime-directml",
+        "onnxruntime-qnn",
+        "ort-nightly",
+    ),
+}
+"""What brings a package whose distribution may be called otherwise."""
 
 
 class Package(Struct, frozen=True, kw_only=True):
@@ -33,18 +44,26 @@ class Package(Struct, frozen=True, kw_only=True):
         name: What it is called.
         version: Empty where it is missing.
         extra: The extra that brings it; empty for the base.
+        distributions: What it was installed as, such as ``onnxruntime-openvino``. If there are
+            several, each has overwritten files of the others.
     """
 
     name: str
     version: str
     extra: str
+    distributions: tuple[str, ...] = ()
 
 
 def list_packages() -> tuple[Package, ...]:
     """List the packages of the base and of the extras; nothing is imported."""
     extras = [(name, extra) for extra, names in EXTRAS.items() for name in names]
     return tuple(
-        Package(name=name, version=installed_version(name), extra=extra)
+        Package(
+            name=name,
+            version=installed_version(name),
+            extra=extra,
+            distributions=installed_distributions(name),
+        )
         for name, extra in (*((name, "") for name in BASE_PACKAGES), *extras)
     )
 
@@ -52,11 +71,21 @@ def list_packages() -> tuple[Package, ...]:
 def installed_version(name: str) -> str:
     """Return a package's version; empty where it is not installed."""
     for distribution in _DISTRIBUTIONS.get(name, (name,)):
-        try:
-            return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+        if version := _version(distribution):
+            return version
     return ""
+
+
+def installed_distributions(name: str) -> tuple[str, ...]:
+    """Return the distributions that brought a package; there should be one at most."""
+    return tuple(one for one in _DISTRIBUTIONS.get(name, (name,)) if _version(one))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def missing_packages(extra: str) -> tuple[str, ...]:

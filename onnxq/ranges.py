@@ -31,7 +31,7 @@ class TensorRanges(Struct, frozen=True):
     """The ranges of a model's tensors, for one recipe on one scope.
 
     Attributes:
-        method: What they were asked for: :func:`onnxq.recipes.ranges_key`, such as ``mse``.
+        method: What they were asked for: :func:`onnxq.recipe_kinds.ranges_key`, such as ``mse``.
         ranges: By tensor name.
         model_sha256: Of the prepared model that was calibrated: ranges fit no other.
     """

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from onnxq.errors import RecipeError
-from onnxq.recipes import (
+from onnxq.recipe_kinds import (
     AsRecipe,
     DynamicInt8,
     Float16,

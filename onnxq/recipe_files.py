@@ -33,7 +33,7 @@ from typing import Final, get_args
 from onnxq.errors import RecipeError
 from onnxq.range_methods import method_tag, parse_method
 from onnxq.recipe_facts import check_fits
-from onnxq.recipes import NamedRecipe, alias_of, parse_recipe
+from onnxq.recipe_kinds import NamedRecipe, alias_of, parse_recipe
 from onnxq.scopes import (
     AsRecipe,
     Granularity,

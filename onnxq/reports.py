@@ -324,6 +324,8 @@ class Report(Struct, frozen=True, kw_only=True):
         work_seconds: Wall time in all.
         sandbox: What the children were confined by.
         interrupted: Whether the run was cut short.
+        files: SHA-256 of each file that was written beside the report, by name; empty in a
+            report that was not written.
     """
 
     schema: str = SCHEMA
@@ -344,6 +346,7 @@ class Report(Struct, frozen=True, kw_only=True):
     work_seconds: float
     sandbox: str
     interrupted: bool = False
+    files: dict[str, str] = {}
 
 
 def report_to_json(report: Report) -> bytes:

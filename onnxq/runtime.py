@@ -40,7 +40,7 @@ Session: TypeAlias = onnxruntime.InferenceSession
 """A loaded model, as onnxruntime has it."""
 
 _ERROR_SEVERITY = 3
-_MOST_CHARACTERS = 240
+_MOST_CHARACTERS = 160
 _RUN_FAILURES: tuple[type[Exception], ...] = (
     *(
         kind

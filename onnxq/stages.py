@@ -20,7 +20,13 @@ from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import OperatorTime, Quality, Size
 from onnxq.metric_choices import Automatic, MetricChoice
 from onnxq.models import OnnxModel
-from onnxq.recipes import EVERYTHING, QuantizationScope, QuantizingRecipe, RangeMethod, StaticQdq
+from onnxq.recipe_kinds import (
+    EVERYTHING,
+    QuantizationScope,
+    QuantizingRecipe,
+    RangeMethod,
+    StaticQdq,
+)
 from onnxq.reports import Parity, ParityNotChecked
 from onnxq.sources import InputDeclaration, Source
 from onnxq.tensors import Signature
@@ -196,7 +202,7 @@ class CalibrateResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         ranges: Path of a JSON file of :class:`~onnxq.ranges.TensorRanges`, by
-            :func:`~onnxq.recipes.ranges_key` (for ``methods``: the method's tag).
+            :func:`~onnxq.recipe_kinds.ranges_key` (for ``methods``: the method's tag).
         tensors: How many tensors were collected.
         rows: How many rows were run.
         findings: Masks, constants, non-finite activations; each names tensor and row.

@@ -32,11 +32,15 @@ class TensorSpec(Struct, frozen=True):
         name: The name in the ONNX graph.
         dtype: The element type.
         shape: One entry an axis: a size, or a symbol (a string) where the axis is free.
+        scale: Real numbers per step, where integers stand for real numbers; 0 where they do not.
+        zero_point: The integer that stands for 0.0 there.
     """
 
     name: str
     dtype: DType
     shape: tuple[Dim, ...]
+    scale: float = 0.0
+    zero_point: int = 0
 
     def __post_init__(self) -> None:
         """Refuse sizes below zero and empty symbols.
@@ -48,6 +52,11 @@ class TensorSpec(Struct, frozen=True):
             if dim == "" or (isinstance(dim, int) and dim < 0):
                 message = f"{self.name}: axis {dim!r} is neither a size nor a symbol"
                 raise ValueError(message)
+
+    @property
+    def stands_for_reals(self) -> bool:
+        """Whether its integers are steps of a scale."""
+        return self.scale > 0
 
     @property
     def has_free_batch(self) -> bool:

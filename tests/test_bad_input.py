@@ -41,7 +41,6 @@ CASES = [
     Case("git-lfs pointer", "pointer.onnx", "OQ104", ("git lfs pull",)),
     Case("web page", "page.onnx", "OQ104", ("page", "Download it again")),
     Case("truncated keras", "truncated.keras", "OQ104", ("truncated.keras",)),
-    Case("quantized already", "quantized.onnx", "OQ110", ("QuantizeLinear",)),
     Case("folder", "folder", "OQ102", ("folder/inner.onnx, folder/other.onnx",)),
     Case("weights with a file", "tiny.onnx --weights w.pt", "OQ100", ("its own weights",), 2),
     Case("bad input declaration", "tiny.onnx --input x:1xx3", "OQ112", ("x:1xx3",), 2),
@@ -159,22 +158,9 @@ def _write_models(place, task):
     (place / "nets.py").write_text(NETS)
     (place / "broken.py").write_text("raise ValueError('no luck')\n")
     (place / "needy.py").write_text("import nothing_of_this_name\n")
-    onnx.save(_quantized(), place / "quantized.onnx")
     onnx.save(_two_inputs(), place / "two.onnx")
     relu = helper.make_node("Relu", ["x"], ["y"])
     onnx.save(_model([relu], [("x", [2, 3])], []), place / "fixed.onnx")
-
-
-def _quantized():
-    constants = [
-        numpy_helper.from_array(np.float32(0.1), "scale"),
-        numpy_helper.from_array(np.uint8(3), "zero"),
-    ]
-    nodes = [
-        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
-        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
-    ]
-    return _model(nodes, [("x", [None, 4])], constants)
 
 
 def _two_inputs():

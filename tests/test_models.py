@@ -66,16 +66,19 @@ TORCH_FACTORIES = [
     Factory("sst2_lstm_torch/net.py", "build", 217_666, ((32,),), (2,), 4096),
     Factory("banking77_encoder_torch/net.py", "build", 205_197, ((32,),), (77,), 2048),
     Factory("mobilenet_torch/net.py", "build", 3_504_872, (SMALL_PHOTO,), (1000,)),
-    Factory("mobilenet_torch/net.py", "mobilenet_v2", 3_504_872, (SMALL_PHOTO,), (1000,)),
     Factory("mobilenet_torch/net.py", "mobilenet_v3_small", 2_542_856, (SMALL_PHOTO,), (1000,)),
     Factory("resnet_torch/net.py", "build", 11_689_512, (SMALL_PHOTO,), (1000,)),
-    Factory("resnet_torch/net.py", "resnet18", 11_689_512, (SMALL_PHOTO,), (1000,)),
-    Factory("resnet_torch/net.py", "resnet50", 25_557_032, (SMALL_PHOTO,), (1000,)),
+    pytest.param(
+        Factory("resnet_torch/net.py", "resnet50", 25_557_032, (SMALL_PHOTO,), (1000,)),
+        marks=pytest.mark.slow,
+    ),
     Factory("transformers_torch/net.py", "build", 28_763_648, ((9,), (9,)), (512,), 30_522),
-    Factory("transformers_torch/net.py", "bert_small", 28_763_648, ((9,), (9,)), (512,), 30_522),
-    Factory("transformers_torch/net.py", "vit_s", 22_050_664, (PHOTO,), (1000,)),
+    pytest.param(
+        Factory("transformers_torch/net.py", "vit_s", 22_050_664, (PHOTO,), (1000,)),
+        marks=pytest.mark.slow,
+    ),
 ]
-"""Counts of parameters as the papers, or their authors' code, have them."""
+"""Counts of parameters as the papers have them; build() calls the smaller of a file's two."""
 
 KERAS_FACTORIES = [
     Factory("mnist_cnn_keras/mnist_cnn.py", "build", 20_410, ((28, 28),), (10,)),
@@ -163,9 +166,9 @@ def test_torch_network_has_its_parameters_and_takes_any_batch(torch, factory):
 
 @pytest.mark.torch
 @needs_torch
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small"])
-def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone(torch, name):
-    build = getattr(load("mobilenet_torch/net.py"), name)
+@pytest.mark.parametrize("file", ["mobilenet_torch/net.py", "transformers_torch/net.py"])
+def test_random_weights_are_the_same_each_time_and_leave_the_generator_alone(torch, file):
+    build = load(file).build
     before = torch.random.get_rng_state()
     first, second = build().state_dict(), build().state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -258,7 +261,9 @@ def test_keras_applications_come_without_a_download(keras, name, parameters):
     network = getattr(load("applications_keras/nets.py"), name)()
     assert (network.count_params(), network.output_shape) == (parameters, (None, 1000))
     images = np.random.default_rng(5).random((3, 224, 224, 3), np.float32)
-    assert keras.ops.convert_to_numpy(network(images)).sum() == pytest.approx(3, abs=1e-3)
+    found = keras.ops.convert_to_numpy(network(images))
+    assert found.sum() == pytest.approx(3, abs=1e-3)
+    assert found.std(axis=0).mean() > 1e-6, "rows should be told apart"
 
 
 @pytest.mark.keras
@@ -321,7 +326,7 @@ def test_texts_become_numbers_that_never_change():
     text = load("text.py")
     found = text.encode(["Where's my card? where's IT", "", "word " * 40], 2048)
     assert (found.shape, found.dtype) == ((3, 32), np.int64)
-    np.testing.assert_array_equal(found[0, -5:], [1684, 626, 1091, 1684, 484])
+    np.testing.assert_array_equal(found[0, -5:], [283, 1001, 959, 283, 910])
     assert not found[0, :27].any()
     assert not found[1].any()
     assert (found[2] == found[2, 0]).all()

@@ -15,7 +15,7 @@ from onnxq.graph import load_proto, read_model, used_domains
 from onnxq.preparation import prepare
 from onnxq.quantization.dynamic import quantize_dynamic_int8
 from onnxq.quantization.finishing import load_for_quantizer, write_quantized
-from onnxq.recipes import DynamicInt8
+from onnxq.recipe_kinds import DynamicInt8
 from onnxq.runtime import open_predict
 from onnxq.stages import PrepareRequest
 

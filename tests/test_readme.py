@@ -18,7 +18,7 @@ import onnxq
 from onnxq.cli.main import main
 from onnxq.cli.main import onnxq as group
 from onnxq.datasets.preprocess import PRESETS
-from onnxq.recipes import ALIASES
+from onnxq.recipe_kinds import ALIASES
 from onnxq.reports import report_to_json
 
 ROOT = Path(__file__).parents[1]

@@ -2,7 +2,7 @@ import pytest
 
 from onnxq.errors import RecipeError
 from onnxq.recipe_facts import check_fits, describe_recipe
-from onnxq.recipes import (
+from onnxq.recipe_kinds import (
     ALIASES,
     EVERYTHING,
     KeepFloat,

@@ -10,7 +10,7 @@ from onnxq.recipe_files import (
     render_recipes,
     resolve_recipes,
 )
-from onnxq.recipes import (
+from onnxq.recipe_kinds import (
     ALIASES,
     AsRecipe,
     KeepFloat,

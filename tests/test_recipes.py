@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxq.errors import RecipeError
-from onnxq.recipes import (
+from onnxq.recipe_kinds import (
     ALIASES,
     BLOCK_SIZES,
     DEFAULT_RECIPES,

@@ -8,9 +8,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from onnxq import runtime
 from onnxq.errors import InferenceError
 from onnxq.runtime import (
     RUNTIME_VERSION,
+    count_left_nodes,
+    list_providers,
     name_failures,
     open_predict,
     open_session,
@@ -102,6 +105,45 @@ def test_sessions_stop_spinning_after_a_run_and_stay_on_the_cpu(doubler):
     assert options.intra_op_num_threads == 3
     assert options.get_session_config_entry("session.force_spinning_stop") == "1"
     assert open_session(doubler, options).get_providers() == ["CPUExecutionProvider"]
+
+
+def test_default_provider_is_always_there():
+    assert "cpu" in list_providers()
+
+
+@pytest.mark.skipif("dnnl" in list_providers(), reason="this onnxruntime has it")
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_provider_that_is_left_out_is_never_replaced_in_silence(doubler):
+    with pytest.raises(
+        InferenceError, match=r"m\.onnx on dnnl: it left the provider out"
+    ) as caught:
+        open_session(doubler, session_options(), provider="dnnl")
+    assert caught.value.hint.endswith("--provider cpu.")
+
+
+def test_failing_provider_is_not_replaced_and_its_last_line_is_told(doubler, monkeypatch):
+    asked = {}
+
+    def fail(*_, **options):
+        asked.update(options)
+        raise RuntimeError("void ep::Func(std::string&)\n" + 90 * "[node] " + "No softsign\n\n")
+
+    monkeypatch.setattr(runtime.onnxruntime, "InferenceSession", fail)
+    with pytest.raises(InferenceError) as caught:
+        open_session(doubler, session_options(threads=2), provider="openvino")
+    assert asked["enable_fallback"] is False
+    assert asked["providers"] == ["OpenVINOExecutionProvider", "CPUExecutionProvider"]
+    assert asked["provider_options"] == [
+        {"device_type": "CPU", "num_of_threads": "2", "precision": "FP32"},
+        {},
+    ]
+    assert caught.value.message.endswith("[node] No softsign")
+    assert "std::string" not in caught.value.message
+    assert len(caught.value.message) < 250
+
+
+def test_counts_the_nodes_of_the_graph_and_not_those_it_is_fused_to(doubler):
+    assert count_left_nodes(doubler, "cpu") == (2, 2)
 
 
 def run_probe(home: Path, model: Path, value: str) -> list[str]:

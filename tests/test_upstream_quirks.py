@@ -614,3 +614,67 @@ def test_a_dequantized_weight_of_a_convolution_is_computed_at_every_inference(tm
     open_session(tmp_path / "given.onnx", options)
     found = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert found == ["DequantizeLinear", "Conv"]
+
+
+# What torch 2.13's TorchScript exporter gets wrong, and conversion/from_torch_traced.py mends.
+
+
+def export_script(module, example, path):
+    torch = pytest.importorskip("torch")
+    torch.onnx.export(
+        torch.jit.script(module),
+        (example,),
+        str(path),
+        dynamo=False,
+        opset_version=17,
+        input_names=["x"],
+        dynamic_axes={"x": {0: "N"}},
+    )
+    return onnx.load(path)
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_exporter_refuses_dictionaries(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Named(torch.nn.Module):
+        def forward(self, x):
+            return {"a": x + 1}
+
+    with pytest.raises(torch.onnx.OnnxExporterError, match="DictConstruct"):
+        export_script(Named(), torch.ones(2, 3), tmp_path / "m.onnx")
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore")
+def test_torchscript_exporter_prints_the_graph_of_what_it_lacks(tmp_path, capfd):
+    torch = pytest.importorskip("torch")
+
+    class Unknown(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.svd(x)[1]
+
+    with pytest.raises(torch.onnx.OnnxExporterError):
+        export_script(Unknown(), torch.ones(2, 3, 3), tmp_path / "m.onnx")
+    assert "graph(" in capfd.readouterr().out
+
+
+@pytest.mark.torch
+@pytest.mark.slow
+def test_pt2e_programs_need_operators_that_torch_does_not_register(tmp_path):
+    pytest.importorskip("torch")
+    save = (
+        "import torch, torch.ao.quantization.fx._decomposed\n"
+        "class Net(torch.nn.Module):\n"
+        "    def forward(self, x):\n"
+        "        ops = torch.ops.quantized_decomposed\n"
+        "        return ops.quantize_per_tensor(x, 0.1, 0, -128, 127, torch.int8)\n"
+        "torch.export.save(torch.export.export(Net(), (torch.ones(2, 3),)), 'm.pt2')\n"
+    )
+    load = "import torch; torch.export.load('m.pt2')"
+    for code, fails in ((save, False), (load, True)):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False
+        )
+        assert bool(done.returncode) is fails

@@ -19,6 +19,8 @@ from onnxq.documents import (
     document_to_json,
     read_document,
 )
+from onnxq.graph.integer_io import read_integer_io
+from onnxq.integer_tensors import quantize_feeds
 from onnxq.measurements import Compared, Judged, Unjudged
 from onnxq.reports import NotApplicable, Skipped
 from onnxq.runtime import open_predict
@@ -146,6 +148,35 @@ def test_integer_interfaces_are_fed_and_judged(tiny_task, tmp_path):
     assert isinstance(row.quality, Judged)
     assert row.quality.accuracy.value.value > 0.9
     assert {tensor.name for tensor in row.artefact.io} == {"x", "scores"}
+
+
+@pytest.fixture(scope="module")
+def integer_model(tiny_task, tmp_path_factory):
+    out = tmp_path_factory.mktemp("integer") / "tiny.int8.onnx"
+    onnxq.quantize(str(tiny_task.model), calib=str(tiny_task.rows), io="int8", out=str(out))
+    return out
+
+
+def test_real_rows_become_the_integers_that_a_given_model_takes(integer_model, tiny_task):
+    done = onnxq.profile(
+        (str(tiny_task.model), str(integer_model)), data=str(tiny_task.rows), **QUICK
+    )
+    quality = done.rows[1].quality
+    assert isinstance(quality, Judged)
+    assert quality.accuracy.value.value > 0.9
+    assert quality.agreement.outputs[0].sqnr_db > 10
+
+
+def test_rows_that_are_such_integers_are_fed_as_they_are(integer_model, tiny_task, tmp_path):
+    stored = np.load(tiny_task.rows)
+    io = {tensor.name: tensor for tensor in read_integer_io(onnx.load(integer_model))}
+    steps = quantize_feeds({"x": stored["x"]}, io.values())["x"]
+    np.savez(tmp_path / "steps.npz", x=steps, y=stored["y"])
+    values = [
+        onnxq.profile(str(integer_model), data=str(rows), **QUICK).rows[0].quality.accuracy.value
+        for rows in (tiny_task.rows, tmp_path / "steps.npz")
+    ]
+    assert values[0] == values[1]
 
 
 @pytest.fixture(scope="module")

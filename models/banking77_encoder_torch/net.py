@@ -37,7 +37,8 @@ class EncoderLayer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Map ``[N, 32, 64]`` to the same shape; ``mask`` is true where it may be looked at."""
         x = x + self.dropout(self.attend(self.norm1(x), mask))
-        return x + self.dropout(self.shrink(functional.gelu(self.expand(self.norm2(x)))))
+        wide = functional.gelu(self.expand(self.norm2(x)))
+        return x + self.dropout(self.shrink(wide))  # type: ignore[no-any-return]
 
     def attend(self, x: Tensor, mask: Tensor) -> Tensor:
         """Let every token gather from those that the mask ``[N, 1, 1, 32]`` allows."""

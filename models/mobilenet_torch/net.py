@@ -96,6 +96,10 @@ class SqueezeExcite(nn.Module):
             nn.Conv2d(squeezed, channels, 1),
             nn.Hardsigmoid(),
         )
+        for layer in self.gate.modules():
+            if isinstance(layer, nn.Conv2d):
+                # Random gates that open wide feed on themselves and blow rounding up.
+                nn.init.normal_(layer.weight, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, channels, H, W]`` to the same shape."""
@@ -128,7 +132,7 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, channels_in, H, W]`` to ``[N, channels_out, H / stride, W / stride]``."""
         y = self.branch(x)
-        return x + y if self.has_shortcut else y
+        return x + y if self.has_shortcut else y  # type: ignore[no-any-return]
 
 
 class MobileNet(nn.Module):

@@ -27,7 +27,7 @@ from onnxq.findings import Finding
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.ranges import TensorRanges
-from onnxq.recipes import QuantizationScope, RangeMethod, StaticQdq, ranges_key
+from onnxq.recipe_kinds import QuantizationScope, RangeMethod, StaticQdq, ranges_key
 from onnxq.runtime import open_predict
 from onnxq.stages import CalibrateRequest, CalibrateResult, RangesAsked
 

@@ -11,7 +11,7 @@ import numpy as np
 from onnxq.calibration.outliers import find_outliers
 from onnxq.calibration.statistics import Float64s, Histogram, TensorStatistics, histogram
 from onnxq.ranges import TensorRange
-from onnxq.recipes import Activation, MeanSquaredError, MinMax, Percentile, RangeMethod
+from onnxq.recipe_kinds import Activation, MeanSquaredError, MinMax, Percentile, RangeMethod
 
 LEVELS = 255
 """Steps of a uint8 range."""

@@ -67,7 +67,7 @@ class Spec(click.ParamType[str]):
 
 def recipe_aliases() -> Iterable[str]:
     """Return the recipes that have a name for people."""
-    from onnxq.recipes import ALIASES  # noqa: PLC0415 - --help must not load it
+    from onnxq.recipe_kinds import ALIASES  # noqa: PLC0415 - --help must not load it
 
     return ALIASES
 

@@ -25,6 +25,7 @@ _FRAMES: dict[VerdictKind, str] = {
     "keep_fp32": "",
     "cannot_tell": "yellow",
     "no_labels": "yellow",
+    "quantized_already": "",
 }
 
 

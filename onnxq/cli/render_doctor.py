@@ -41,7 +41,16 @@ def _facts(facts: dict[str, str]) -> list[Note]:
 
 
 def _packages(packages: Iterable[Package]) -> str:
-    return " · ".join(f"{p.name} {p.version or 'missing'}" for p in packages)
+    return " · ".join(
+        f"{p.name} {p.version or 'missing'}{_brought_by(p.name, p.distributions)}" for p in packages
+    )
+
+
+def _brought_by(name: str, distributions: tuple[str, ...]) -> str:
+    """Say what a package was installed as, where that is not its own name."""
+    if len(distributions) > 1:
+        return f" ({' and '.join(distributions)} overwrite each other: uninstall all but one)"
+    return "".join(f" ({one})" for one in distributions if one != name)
 
 
 def _extras(packages: tuple[Package, ...]) -> dict[str, str]:

@@ -65,6 +65,8 @@ def convert_traced(call: ModuleCall, destination: Path) -> Export:
     batch = _TRACED_ROWS if call.has_free_batch else _FIXED_ROWS
     names = output_names(call, batch)
     traced = trace_to_onnx(call, batch, names)
+    if call.has_free_batch:
+        _name_batch(traced.proto, call)
     inputs = tuple(i.name for i in call.inputs)
     written = write_exported(traced.proto, inputs, call.name, str(destination))
     return describe_export(
@@ -149,6 +151,15 @@ def _with_possible_batch(call: ModuleCall) -> tuple[ModuleCall, tuple[Finding, .
             raise error from error.__cause__
         return fixed, (fixed_batch_note(call.name, _FIXED_ROWS, error.message),)
     return call, ()
+
+
+def _name_batch(proto: ModelProto, call: ModuleCall) -> None:
+    """Name the batch axis of the outputs, in a proto of our own: the exporter loses its name."""
+    few, more = (call.run(call.example(rows)) for rows in (_TRACED_ROWS, _OTHER_ROWS))
+    for value in proto.graph.output:
+        rows = few[value.name].shape[:1], more[value.name].shape[:1]
+        if rows == ((_TRACED_ROWS,), (_OTHER_ROWS,)) and value.type.tensor_type.shape.dim:
+            value.type.tensor_type.shape.dim[0].dim_param = FREE_BATCH
 
 
 def _frozen_note(traced: Traced, name: str) -> tuple[Finding, ...]:

@@ -23,8 +23,12 @@ from onnxq.wording import with_article
 
 _MODEL_FILE = "live.onnx"
 _PROOF_FOLDER = "proof"
-_COMPILED = "_orig_mod"
-"""Where the module is in what ``torch.compile`` returned."""
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+}
+"""What PyTorch wraps around modules, and where the module itself is in each."""
 
 
 def is_live(model: object) -> bool:
@@ -76,7 +80,7 @@ def export_live(
         raise SourceError(message, code="OQ102", hint=hint)
     source = LiveExport(
         path=str(folder / _MODEL_FILE),
-        name=type(getattr(model, _COMPILED, model)).__name__,
+        name=_class_name(model),
         framework="keras" if framework == "keras" else "torch",
         exporter="",
     )
@@ -120,6 +124,13 @@ def live_route(request: ConvertRequest, source: LiveExport, destination: Path) -
         doubt=proof.index.doubt,
         probes=proof.probes,
     )
+
+
+def _class_name(model: object) -> str:
+    """Return the name of a model's class, of the module inside where it is wrapped."""
+    name = type(model).__name__
+    inner = getattr(model, _WRAPPERS.get(name, ""), model)
+    return name if inner is model else _class_name(inner)
 
 
 def _written(

@@ -78,6 +78,8 @@ def apply_cast(rows: Array, cast: Cast) -> tuple[Array, list[int]]:
         if not cast.is_exact:
             return fed, []
         changed = fed.astype(cast.source) != rows
+        if cast.target.kind in "iu":  # 200 as int8 is -56, which comes back as 200
+            changed |= (fed < 0) != (rows < 0)
         if cast.target.kind == "f":  # a float that is too large comes back as any integer
             changed |= fed >= float(np.iinfo(cast.source).max + 1)
     changed = changed.reshape(len(rows), -1).any(axis=1)

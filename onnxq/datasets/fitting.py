@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from onnxq.arrays import Array
 from onnxq.datasets.arrays import RawArray, has_channels_last
@@ -46,6 +48,11 @@ class RowFit:
     cast: Cast
 
     @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """The dtype of rows as they are fed: the input's own."""
+        return np.dtype(self.wanted.dtype)
+
+    @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of a row as it is fed."""
         return changed_shape(_preprocessed(self.array, self.preprocess).row_shape, self.layout)
@@ -84,7 +91,14 @@ def plan_fit(
         raise unclear_layout(wanted, array, layouts, title)
     if isinstance(spec, PreprocessSpec) and wanted.dtype == "uint8" and not has_arithmetic(spec):
         fed = replace(fed, dtype=np.dtype(np.uint8))
-    return RowFit(wanted, array, spec, layout, plan_cast(wanted, fed, title))
+    return RowFit(wanted, array, spec, layout, plan_cast(_as_fed(wanted, fed), fed, title))
+
+
+def _as_fed(wanted: TensorSpec, fed: RawArray) -> TensorSpec:
+    """Take rows for real numbers where steps of a scale are wanted, unless they are such steps."""
+    if wanted.stands_for_reals and fed.dtype != np.dtype(wanted.dtype):
+        return structs.replace(wanted, dtype="float32")
+    return wanted
 
 
 def fit_rows(rows: Array, fit: RowFit, name_row: RowNamer) -> Array:

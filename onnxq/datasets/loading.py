@@ -31,6 +31,7 @@ from onnxq.datasets.values import (
 from onnxq.errors import DatasetError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
+from onnxq.integer_tensors import real_signature
 from onnxq.sources import InputDeclaration
 from onnxq.stages import LOAD_ROWS, LoadRowsRequest, LoadRowsResult
 from onnxq.tensors import DTYPES, DType, Signature, TensorSpec
@@ -53,7 +54,7 @@ class _Job:
     @property
     def stored_bytes(self) -> int:
         return sum(
-            len(self.chosen) * math.prod(fit.row_shape) * fit.cast.target.itemsize
+            len(self.chosen) * math.prod(fit.row_shape) * fit.stored_dtype.itemsize
             for fit in self.opened.fits
         )
 
@@ -83,7 +84,7 @@ def load_rows(request: LoadRowsRequest, folder: Path, tell: Tell) -> LoadRowsRes
     findings = [one for job in jobs for one in describe_rows(job.opened, job.chosen)]
     labels = NO_LABELS
     if request.judge:
-        labels = load_labels(jobs[0].opened, jobs[0].chosen, request.signature)
+        labels = load_labels(jobs[0].opened, jobs[0].chosen, real_signature(request.signature))
     advance = _counter(tell, sum(len(job.chosen) * len(job.opened.fits) for job in jobs))
     stored: dict[str, StoredPart] = {}
     with full_disk_said(str(folder)):

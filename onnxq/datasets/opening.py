@@ -23,6 +23,7 @@ from onnxq.datasets.text_labels import NumberedTexts, number_texts
 from onnxq.datasets.values import AsGiven, DataRequest, PreprocessSpec
 from onnxq.errors import DatasetError
 from onnxq.findings import Finding
+from onnxq.integer_tensors import integer_tensor, quantize_feeds
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Dim, Signature, TensorSpec
 
@@ -164,6 +165,9 @@ def fed_blocks(opened: OpenRows, fit: RowFit, indices: Indices) -> Iterator[Arra
         broken += [here[index] for index in _not_finite(fed)]
         _check_declared(opened, fit, fed, here)
         start += len(block)
+        if fit.wanted.stands_for_reals and not broken:
+            name = fit.wanted.name
+            fed = quantize_feeds({name: fed}, [integer_tensor(fit.wanted)])[name]
         yield fed
     if broken:
         message = (

@@ -65,7 +65,7 @@ def store_rows(
             for name, positions in parts.items():
                 path = folder / f"{name}-input-{number}.npy"
                 shape = (len(positions), *fit.row_shape)
-                writers[name] = stack.enter_context(NpyWriter(path, fit.cast.target, shape))
+                writers[name] = stack.enter_context(NpyWriter(path, fit.stored_dtype, shape))
                 paths[name][fit.wanted.name] = str(path)
             start = 0
             for block in fed_blocks(opened, fit, chosen):

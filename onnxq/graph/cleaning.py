@@ -6,6 +6,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
 from onnxq.graph.edits import captured_by, copy_of, subgraphs_of, walk_graphs
+from onnxq.graph.integer_io import read_integer_io, write_integer_io
 from onnxq.graph.nodes import default_opset, walk_nodes
 from onnxq.graph.portability import lowest_ir
 
@@ -148,7 +149,10 @@ def _sort_nodes(graph: GraphProto) -> None:
 def _strip_annotations(proto: ModelProto) -> None:
     proto.producer_name, proto.producer_version = _PRODUCER, ""
     proto.domain, proto.doc_string, proto.model_version = "", "", 0
+    io = read_integer_io(proto)
     del proto.metadata_props[:]
+    if io:
+        write_integer_io(proto, io)
     for inner in walk_graphs(proto.graph):
         del inner.value_info[:]
         del inner.metadata_props[:]

@@ -10,8 +10,10 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from onnxq.errors import SourceError
+from onnxq.graph.integer_io import read_integer_io
 from onnxq.graph.nodes import default_opset, walk_nodes
 from onnxq.graph.portability import min_runtime
+from onnxq.integer_tensors import with_scales
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.tensors import DTYPES, Dim, DType, Signature, TensorSpec
@@ -99,7 +101,7 @@ def describe_model(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
     operators = Counter(node.op_type for node in walk_nodes(proto.graph))
     return OnnxModel(
         path=str(path),
-        signature=read_signature(proto.graph),
+        signature=with_scales(read_signature(proto.graph), read_integer_io(proto)),
         opset=default_opset(proto),
         ir_version=proto.ir_version,
         operators=dict(sorted(operators.items())),

@@ -1,9 +1,10 @@
 """The output folder: whole or not at all.
 
 Files are gathered in a sibling of the output folder, so that a rename makes them appear in one
-step. A folder that holds anything which its own report does not list is somebody else's.
+step. Folders on the way there are made then, and removed again if nothing came of it.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -12,16 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onnxq.documents import artefact_files, read_document
 from onnxq.errors import OutputError, UsageError
+from onnxq.isolation.ownership import REPORT_FILE, check_ours
 
-REPORT_FILE = "report.json"
-SNIPPET_FILE = "serve.py"
-RECIPES_FILE = "recipes.toml"
+_NOT_MOVABLE = frozenset({errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM})
+"""Why a folder cannot be renamed that can be filled all the same, such as a mount point."""
 
 
 def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> None:
-    """Raise if a run could not, or must not, write its output folder.
+    """Raise if a run could not, or must not, write its output folder; nothing is made.
 
     Args:
         folder: The output folder; it need not exist.
@@ -29,7 +29,8 @@ def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> No
         kept: Files that the user gave; a folder that holds one of them is never replaced.
 
     Raises:
-        OutputError: If it holds files that are not ours, or nothing can be written there.
+        OutputError: If it holds files that are not ours, or that were changed since, or nothing
+            can be written there.
         UsageError: If replacing it would remove what the user gave.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
@@ -41,18 +42,7 @@ def check_output(folder: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> No
     _check_keeps(folder, kept)
     _check_writable(folder)
     if not overwrite:
-        _check_ours(folder)
-
-
-def _check_ours(folder: Path) -> None:
-    foreign = sorted(_names(folder) - _own_names(folder))
-    if foreign:
-        message = (
-            f"the output folder {str(folder)!r} holds {foreign[0]!r}"
-            f"{f' and {len(foreign) - 1} more' if foreign[1:] else ''}, which onnxq did not write."
-        )
-        hint = "Name another folder (-o NAME), or replace this one: --overwrite."
-        raise OutputError(message, code="OQ191", hint=hint)
+        check_ours(folder)
 
 
 @contextmanager
@@ -69,18 +59,10 @@ def staged_output(folder: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         OutputError: If the disk is full or the folder cannot be written.
     """
-    try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.onnxq-", dir=folder.parent))
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
+    with _sibling(folder) as staging:
         yield staging
         _sync(staging)
         _replace(staging, folder, overwrite=overwrite)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_output_file(path: Path, *, overwrite: bool, kept: tuple[Path, ...]) -> None:
@@ -116,19 +98,11 @@ def staged_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Raises:
         OutputError: If the disk is full, the folder cannot be written, or the file exists.
     """
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.onnxq-", dir=path.parent))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
+    with _sibling(path) as folder:
         yield folder / path.name
         _sync(folder)
         _check_new(path, overwrite=overwrite)  # again: minutes have passed
         (folder / path.name).replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_new(path: Path, *, overwrite: bool) -> None:
@@ -138,12 +112,51 @@ def _check_new(path: Path, *, overwrite: bool) -> None:
         raise OutputError(message, code="OQ191", hint=hint)
 
 
-def _check_writable(folder: Path) -> None:
+@contextmanager
+def remove_afterwards(folder: Path) -> Iterator[None]:
+    """Remove a folder at the end of the body, also where a signal breaks into the removal."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        Path(tempfile.mkdtemp(prefix=f".{folder.name}.onnxq-", dir=folder.parent)).rmdir()
+        yield
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:  # after the first signal no other one is heard
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _sibling(path: Path) -> Iterator[Path]:
+    """Give a folder beside an output, on the same file system, which is gone afterwards."""
+    try:
+        with _parents_made(path):
+            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.onnxq-", dir=path.parent))
+            with remove_afterwards(staging):
+                yield staging
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise _unwritable(path, error) from error
+
+
+@contextmanager
+def _parents_made(path: Path) -> Iterator[None]:
+    """Make the folders on the way to a path; those that were made go again if the body raises."""
+    made = [parent for parent in path.absolute().parents if not parent.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # not there, or somebody else's by now
+            for parent in made:
+                parent.rmdir()
+        raise
+
+
+def _check_writable(path: Path) -> None:
+    """Raise if nothing can be written at a path; tried in the nearest folder that exists."""
+    try:
+        nearest = next(parent for parent in path.absolute().parents if parent.exists())
+        Path(tempfile.mkdtemp(prefix=f".{path.name}.onnxq-", dir=nearest)).rmdir()
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _unwritable(folder: Path, error: OSError) -> OutputError:
@@ -158,18 +171,6 @@ def _check_keeps(folder: Path, kept: tuple[Path, ...]) -> None:
             message = f"the output folder {str(folder)!r} holds {str(path)!r}."
             hint = "Name a folder that may be replaced as a whole: -o NAME."
             raise UsageError(message, code="OQ100", hint=hint)
-
-
-def _names(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir()}
-
-
-def _own_names(folder: Path) -> set[str]:
-    try:
-        document = read_document(folder / REPORT_FILE)
-    except (OutputError, OSError):
-        return set()
-    return {*artefact_files(document), REPORT_FILE, SNIPPET_FILE, RECIPES_FILE}
 
 
 def _sync(folder: Path) -> None:
@@ -188,27 +189,32 @@ def _replace(staging: Path, folder: Path, *, overwrite: bool) -> None:
         staging.rename(folder)
         return
     if not overwrite:
-        _check_ours(folder)  # again: minutes have passed
+        check_ours(folder)  # again: minutes have passed
+    try:
+        _swap(staging, folder)
+    except OSError as error:
+        if error.errno not in _NOT_MOVABLE:
+            raise
+        _move_in(staging, folder)
+
+
+def _swap(staging: Path, folder: Path) -> None:
     old = staging.with_name(f"{staging.name}.old")
     try:
         folder.rename(old)
-    except OSError as error:
-        if error.errno not in {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM}:
-            raise
-        _move_in(staging, folder)
-        return
-    try:
         staging.rename(folder)
     except BaseException:
-        old.rename(folder)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise
-    shutil.rmtree(old)
+    with remove_afterwards(old):
+        pass
 
 
 def _move_in(staging: Path, folder: Path) -> None:
     """Fill a folder that cannot be renamed (a mount point); the report is the mark of the end."""
     for entry in folder.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    names = sorted(_names(staging), key=lambda name: name == REPORT_FILE)
-    for name in names:
-        shutil.move(staging / name, folder / name)
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        shutil.rmtree(entry) if is_folder else entry.unlink()
+    for entry in sorted(staging.iterdir(), key=lambda entry: entry.name == REPORT_FILE):
+        shutil.move(entry, folder / entry.name)

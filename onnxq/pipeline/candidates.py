@@ -10,13 +10,13 @@ import msgspec
 from onnxq.datasets.values import CalibrationSet, NoRows
 from onnxq.errors import Interrupted, LimitError, OnnxqError, UsageError
 from onnxq.findings import Finding
-from onnxq.integer_tensors import IntegerTensor
+from onnxq.integer_tensors import IntegerTensor, integer_io
 from onnxq.measurements import Quality, Size
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, Subject, predict_and_judge
 from onnxq.pipeline.plans import Order, RunPlan
-from onnxq.recipes import DynamicInt8, Float32, StaticQdq, needs_rows, ranges_key, recipe_name
+from onnxq.recipe_kinds import DynamicInt8, Float32, StaticQdq, needs_rows, ranges_key, recipe_name
 from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
 from onnxq.stages import (
     CALIBRATE,
@@ -80,6 +80,7 @@ def float_candidate(foundation: Foundation) -> Candidate:
         quality=foundation.quality,
         findings=(),
         seconds=0.0,
+        io=integer_io(foundation.prepared.model.signature),
     )
 
 
@@ -170,6 +171,8 @@ def calibrate(
 
 
 def _never_twice(site: Site, already: str) -> Iterator[NotApplicable]:
+    if not site.plan.recipes_named:
+        return
     reason = f"the model is quantized already ({already}), and is never quantized twice"
     for alias, order in site.plan.orders.items():
         if not isinstance(order.recipe, Float32):

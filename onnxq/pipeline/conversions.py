@@ -28,7 +28,7 @@ def execute_conversion(plan: ConvertPlan) -> Conversion:
         OnnxqError: What a stage raised; nothing was written then.
     """
     given = plan.given
-    check_destination(plan.out, kept_files(given, given.data))
+    check_destination(plan.out, kept_files(plan.out, given, given.data))
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         converted = convert_source(given, bench)
@@ -45,8 +45,7 @@ def execute_conversion(plan: ConvertPlan) -> Conversion:
             seconds=dict(bench.seconds),
             sandbox=SANDBOX,
         )
-        hand_over(plan.out, {file: converted.model.path}, document)
-    return document
+        return hand_over(plan.out, {file: converted.model.path}, document)
 
 
 def converted_file(source: Source, out: Destination) -> str:

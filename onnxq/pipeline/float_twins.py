@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from onnxq.isolation.commit import REPORT_FILE
-from onnxq.recipes import Float32, alias_of
+from onnxq.isolation.ownership import REPORT_FILE
+from onnxq.recipe_kinds import Float32, alias_of
 
 _MOST_REPORT_BYTES = 64 * 2**20
 

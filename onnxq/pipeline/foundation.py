@@ -20,7 +20,7 @@ from onnxq.pipeline.arrivals import (
 )
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import Judging, RunPlan
-from onnxq.recipes import needs_rows
+from onnxq.recipe_kinds import needs_rows
 from onnxq.sources import Factory, OwnWeights
 from onnxq.stages import (
     INSPECT,

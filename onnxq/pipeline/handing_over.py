@@ -3,16 +3,16 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from onnxq.documents import Conversion, Quantization, document_to_json
-from onnxq.isolation.commit import (
-    REPORT_FILE,
-    check_output,
-    check_output_file,
-    staged_file,
-    staged_output,
-)
+from msgspec.structs import replace
+
+from onnxq.documents import WrittenDocument, document_to_json
+from onnxq.isolation.commit import check_output, check_output_file, staged_file, staged_output
+from onnxq.isolation.ownership import REPORT_FILE, file_digests
 from onnxq.pipeline.plans import Destination
+
+DocumentT = TypeVar("DocumentT", bound=WrittenDocument)
 
 
 def check_destination(out: Destination, kept: tuple[Path, ...]) -> None:
@@ -33,14 +33,21 @@ def check_destination(out: Destination, kept: tuple[Path, ...]) -> None:
 
 
 def hand_over(
-    out: Destination, models: Mapping[str, str], document: Conversion | Quantization
-) -> None:
+    out: Destination,
+    models: Mapping[str, str],
+    document: DocumentT,
+    texts: Mapping[str, str] = {},
+) -> DocumentT:
     """Write models, whole or not at all.
 
     Args:
         out: Where; a folder gets the document beside them, as its ``report.json``.
         models: Path of each model by the name of its file in the folder.
         document: What was done.
+        texts: What else goes into a folder, by file name.
+
+    Returns:
+        The document as it was written: with the digests of a folder's files.
 
     Raises:
         OutputError: If that fails; nothing is left half-written then.
@@ -48,8 +55,12 @@ def hand_over(
     if out.is_file:
         with staged_file(out.path, overwrite=out.overwrite) as staging:
             shutil.copyfile(next(iter(models.values())), staging)
-        return
+        return document
     with staged_output(out.path, overwrite=out.overwrite) as staging:
         for name, path in models.items():
             shutil.copyfile(path, staging / name)
-        (staging / REPORT_FILE).write_bytes(document_to_json(document))
+        for name, text in texts.items():
+            (staging / name).write_text(text, encoding="utf-8")
+        written = replace(document, files=file_digests(staging))
+        (staging / REPORT_FILE).write_bytes(document_to_json(written))
+    return written

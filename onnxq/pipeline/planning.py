@@ -8,7 +8,7 @@ from pathlib import Path
 from onnxq.datasets.values import DataRequest
 from onnxq.documents import Plan, PlannedRecipe, PlannedStep
 from onnxq.findings import Finding
-from onnxq.isolation.commit import RECIPES_FILE, REPORT_FILE, SNIPPET_FILE
+from onnxq.isolation.ownership import RECIPES_FILE, REPORT_FILE, SNIPPET_FILE
 from onnxq.noninferiority import detectable_drop
 from onnxq.pipeline.bench import open_bench
 from onnxq.pipeline.conversions import converted_file
@@ -26,7 +26,7 @@ from onnxq.pipeline.plans import (
 from onnxq.pipeline.private_copies import absolute_request, copy_source
 from onnxq.pipeline.reporting import artefact_file
 from onnxq.pipeline.work_folders import kept_files, work_folder
-from onnxq.recipes import Float32, Recipe, needs_rows, recipe_name
+from onnxq.recipe_kinds import Float32, Recipe, needs_rows, recipe_name
 from onnxq.sources import (
     Factory,
     KerasFile,
@@ -95,7 +95,7 @@ def describe_run(plan: RunPlan) -> Plan:
     Raises:
         OnnxqError: What can be known to fail: the output, the data, the model's file.
     """
-    check_destination(plan.out, kept_files(plan.given, plan.data, plan.calibration))
+    check_destination(plan.out, kept_files(plan.out, plan.given, plan.data, plan.calibration))
     wants_ranges = any(needs_rows(order.recipe) for order in plan.orders.values())
     outlook = _look(plan.given, plan.data, plan.calibration, plan.course, split=wants_ranges)
     recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
@@ -118,7 +118,7 @@ def describe_run(plan: RunPlan) -> Plan:
 
 def describe_conversion(plan: ConvertPlan) -> Plan:
     """Say what a conversion would do; see :func:`describe_run`."""
-    check_destination(plan.out, kept_files(plan.given, plan.given.data))
+    check_destination(plan.out, kept_files(plan.out, plan.given, plan.given.data))
     nothing = NoDataRequest()
     outlook = _look(plan.given, nothing, nothing, plan.course, split=False)
     steps = (_convert_step(plan.given),)
@@ -129,7 +129,7 @@ def describe_conversion(plan: ConvertPlan) -> Plan:
 
 def describe_quantization(plan: QuantizePlan) -> Plan:
     """Say what a quantization would do; see :func:`describe_run`."""
-    check_destination(plan.out, kept_files(plan.given, plan.calibration))
+    check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
     outlook = _look(plan.given, NoDataRequest(), plan.calibration, plan.course, split=False)
     recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
     built = {r.alias: plan.orders[r.alias].recipe for r in recipes if not r.skipped}

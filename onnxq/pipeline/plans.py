@@ -7,7 +7,7 @@ from onnxq.datasets.values import DataRequest
 from onnxq.events import Tell
 from onnxq.isolation import ChildLimits
 from onnxq.metric_choices import MetricChoice
-from onnxq.recipes import EVERYTHING, QuantizationScope, Recipe
+from onnxq.recipe_kinds import EVERYTHING, QuantizationScope, Recipe
 from onnxq.reports import Limits
 from onnxq.sources import InputDeclaration, Source
 from onnxq.stages import NoDataRequest
@@ -88,10 +88,13 @@ class Destination:
     Attributes:
         path: The output folder, or one ``.onnx`` file.
         overwrite: Whether what onnxq did not write may be replaced.
+        kept: Files that the user named beside the model and the rows, such as recipes: what holds
+            one of them is not replaced whatever ``overwrite`` says.
     """
 
     path: Path
     overwrite: bool
+    kept: tuple[Path, ...] = ()
 
     @property
     def is_file(self) -> bool:

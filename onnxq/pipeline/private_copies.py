@@ -4,6 +4,7 @@ onnxruntime's quantizers write next to their source, and names that are not ASCI
 packages: a copy has a plain name in the work folder.
 """
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -113,6 +114,22 @@ def given_files(source: Source) -> tuple[Path, ...]:
             return ()
         case _:
             return (Path(source.path),)
+
+
+def named_files(text: str) -> tuple[Path, ...]:
+    """Return the files and folders that a text names.
+
+    Args:
+        text: As typed for rows, classes, a recipe or a metric: ``val.npz``, ``rows.py:fn``,
+            ``mine.toml:careful``, ``hf:./folder:train``.
+
+    Returns:
+        What exists of the text and its beginnings; none for ``pkg.mod:fn`` or ``int8``.
+    """
+    words = text.removeprefix("hf:").split(":")
+    beginnings = [":".join(words[:count]) for count in range(1, len(words) + 1)]
+    paths = (os.path.expanduser(one) for one in dict.fromkeys((*beginnings, text)) if one)  # noqa: PTH111 - as below
+    return tuple(Path(one) for one in paths if os.path.exists(one))  # noqa: PTH110 - too long for Path
 
 
 def _copy(path: Path, folder: Path) -> str:

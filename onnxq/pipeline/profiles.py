@@ -148,19 +148,21 @@ def _judge(
         batch_rows=inference_rows(entry.model, plan.timing.batch_rows),
         seed=plan.timing.seed,
     )
-    findings = (*rows.findings, *_advise(judged.findings, gathered.cases, provider))
+    findings = (*rows.findings, *_advise(judged.findings, gathered.cases, entry.name, provider))
     return _Case(entry, provider, rows, inputs, judged.quality, findings)
 
 
 def _advise(
-    findings: tuple[Finding, ...], cases: list[_Case], provider: str
+    findings: tuple[Finding, ...], cases: list[_Case], name: str, provider: str
 ) -> tuple[Finding, ...]:
     """Say how to tell a model that is bad from a provider that computes it differently."""
     if not cases or cases[0].provider == provider:
         return findings
+    other = cases[0].provider
     fix = (
-        f"See its row on {cases[0].provider}: where that one agrees, {provider} computes this "
-        "model differently. Serve it elsewhere."
+        f"It is the same model, computed differently: serve it on {DEFAULT_PROVIDER}."
+        if cases[0].entry.name == name
+        else f"See its row on {other}: where that one agrees, {provider} computes it differently."
     )
     return tuple(replace(one, fix=fix) if one.code == "OQ402" else one for one in findings)
 

@@ -20,7 +20,7 @@ from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import Order, QuantizePlan
 from onnxq.pipeline.reporting import SANDBOX, artefact_file, data_facts, source_facts
 from onnxq.pipeline.work_folders import kept_files, work_folder
-from onnxq.recipes import Float32, needs_rows, recipe_name
+from onnxq.recipe_kinds import Float32, needs_rows, recipe_name
 from onnxq.reports import Artefact
 from onnxq.sources import source_path
 from onnxq.stages import (
@@ -69,16 +69,14 @@ def execute_quantization(plan: QuantizePlan) -> Quantization:
         OnnxqError: What a stage raised, and what the recipe failed of where there is only one;
             nothing was written then.
     """
-    check_destination(plan.out, kept_files(plan.given, plan.given.data, plan.calibration))
+    check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         site = _open_site(plan, bench)
         made = list(_build_all(site))
         document = _document(site, made)
         models = {one.row.artefact.file: one.path for one in made if isinstance(one.row, Built)}
-        if models:
-            hand_over(plan.out, models, document)
-    return document
+        return hand_over(plan.out, models, document) if models else document
 
 
 def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:

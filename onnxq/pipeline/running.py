@@ -1,25 +1,20 @@
 """A plan is executed: stages in order, children alone touch models, output whole or not at all."""
 
-import shutil
 from collections.abc import Sequence
 
+from onnxq.documents import artefact_files
 from onnxq.errors import Interrupted
-from onnxq.isolation.commit import (
-    RECIPES_FILE,
-    REPORT_FILE,
-    SNIPPET_FILE,
-    check_output,
-    staged_output,
-)
+from onnxq.isolation.ownership import RECIPES_FILE, SNIPPET_FILE
 from onnxq.pipeline.bench import open_bench
 from onnxq.pipeline.candidates import Candidate, Outcome, Site, build_candidates
 from onnxq.pipeline.foundation import lay_foundation
+from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.reporting import artefact_file, make_report
 from onnxq.pipeline.timings import Timings, measure_candidates
 from onnxq.pipeline.work_folders import kept_files, work_folder
 from onnxq.recipe_files import render_recipes
-from onnxq.recipes import NamedRecipe
+from onnxq.recipe_kinds import NamedRecipe
 from onnxq.reports import Report, report_to_json
 from onnxq.snippets import serving_snippet
 
@@ -37,11 +32,7 @@ def execute_plan(plan: RunPlan) -> Report:
         OnnxqError: What a stage raised; nothing was written then.
         Interrupted: With a partial report, if a candidate was judged before.
     """
-    check_output(
-        plan.out.path,
-        overwrite=plan.out.overwrite,
-        kept=kept_files(plan.given, plan.data, plan.calibration),
-    )
+    check_destination(plan.out, kept_files(plan.out, plan.given, plan.data, plan.calibration))
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         foundation = lay_foundation(plan, bench)
@@ -56,23 +47,20 @@ def execute_plan(plan: RunPlan) -> Report:
                 stop.partial_report = report_to_json(partial)
             raise
         report = make_report(plan, bench, foundation, outcomes, timings)
-        _write_output(plan, report, _candidates(outcomes))
-    return report
+        return _write_output(plan, report, _candidates(outcomes))
 
 
 def _candidates(outcomes: Sequence[Outcome]) -> list[Candidate]:
     return [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
 
 
-def _write_output(plan: RunPlan, report: Report, candidates: Sequence[Candidate]) -> None:
-    with staged_output(plan.out.path, overwrite=plan.out.overwrite) as staging:
-        for candidate in candidates:
-            target = staging / artefact_file(plan.given.source, candidate.alias)
-            shutil.copyfile(candidate.model.path, target)
-        alias = report.verdict.alias or report.reference
-        (staging / SNIPPET_FILE).write_text(serving_snippet(report, alias), encoding="utf-8")
-        (staging / RECIPES_FILE).write_text(_recipes_text(plan), encoding="utf-8")
-        (staging / REPORT_FILE).write_bytes(report_to_json(report))
+def _write_output(plan: RunPlan, report: Report, candidates: Sequence[Candidate]) -> Report:
+    """Write the candidates that have an ``ok`` row; one that could not be timed has none."""
+    alias = report.verdict.alias or report.reference
+    paths = {artefact_file(plan.given.source, one.alias): one.model.path for one in candidates}
+    models = {file: paths[file] for file in artefact_files(report)}
+    texts = {SNIPPET_FILE: serving_snippet(report, alias), RECIPES_FILE: _recipes_text(plan)}
+    return hand_over(plan.out, models, report, texts)
 
 
 def _recipes_text(plan: RunPlan) -> str:

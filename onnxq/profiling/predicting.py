@@ -13,7 +13,7 @@ from onnxq.datasets.values import StoredRows
 from onnxq.errors import DatasetError, InferenceError, OutputError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
-from onnxq.integer_tensors import dequantize_outputs, quantize_feeds
+from onnxq.integer_tensors import dequantize_outputs, integer_io, quantize_feeds
 from onnxq.runtime import open_predict
 from onnxq.stages import PREDICT, PredictRequest, PredictResult
 from onnxq.tensors import Signature
@@ -84,11 +84,12 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
 def _open(request: PredictRequest) -> Predict:
     """Open a model as a function of real numbers, whatever its inputs and outputs are."""
     predict = open_predict(request.model.path, threads=request.threads, provider=request.provider)
-    if not request.io:
+    io = request.io or integer_io(request.model.signature)
+    if not io:
         return predict
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return dequantize_outputs(predict(quantize_feeds(inputs, request.io)), request.io)
+        return dequantize_outputs(predict(quantize_feeds(inputs, io)), io)
 
     return run
 

@@ -28,7 +28,7 @@ from onnxq.quantization.finishing import (
     load_for_quantizer,
     write_quantized,
 )
-from onnxq.recipes import EVERYTHING, DynamicInt8, QuantizationScope
+from onnxq.recipe_kinds import EVERYTHING, DynamicInt8, QuantizationScope
 
 _OPERATORS = ("MatMul", "LSTM", "Gather")
 """Gemm is not among them: the quantizer turns it into MatMul and Add before it looks."""

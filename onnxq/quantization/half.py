@@ -26,7 +26,7 @@ from onnxq.quantization.finishing import (
     finish_quantized,
     write_finished,
 )
-from onnxq.recipes import EVERYTHING, Float16, QuantizationScope, alias_of
+from onnxq.recipe_kinds import EVERYTHING, Float16, QuantizationScope, alias_of
 
 _LEAST_ELEMENTS = 128
 """Below it, a Cast weighs more than it saves."""

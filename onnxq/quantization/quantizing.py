@@ -20,7 +20,7 @@ from onnxq.quantization.strictness import check_strict
 from onnxq.quantization.weights import quantize_weights
 from onnxq.ranges import TensorRanges
 from onnxq.recipe_facts import check_fits
-from onnxq.recipes import DynamicInt8, Float16, StaticQdq, WeightOnly, alias_of
+from onnxq.recipe_kinds import DynamicInt8, Float16, StaticQdq, WeightOnly, alias_of
 from onnxq.stages import QuantizeRequest, QuantizeResult
 
 

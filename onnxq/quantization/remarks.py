@@ -2,7 +2,7 @@
 
 from onnxq.findings import Finding
 from onnxq.recipe_facts import describe_recipe
-from onnxq.recipes import Float16, Recipe, StaticQdq, WeightOnly, alias_of
+from onnxq.recipe_kinds import Float16, Recipe, StaticQdq, WeightOnly, alias_of
 
 _SPARSE_SHARE = 0.05
 

@@ -19,7 +19,8 @@ from onnx import TensorProto, helper
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from onnxruntime.quantization import QDQQuantizer, QuantType, TensorData
+from onnxruntime.quantization import QDQQuantizer, QuantType
+from onnxruntime.quantization.calibrate import TensorData
 from onnxruntime.quantization.quant_utils import add_infer_metadata
 
 from onnxq.errors import QuantizationError
@@ -40,7 +41,7 @@ from onnxq.quantization.finishing import (
 from onnxq.quantization.integer_interface import make_interface_integer
 from onnxq.quantization.lifting import lift_opset
 from onnxq.ranges import TensorRange, TensorRanges
-from onnxq.recipes import EVERYTHING, Activation, KeepFloat, QuantizationScope, StaticQdq
+from onnxq.recipe_kinds import EVERYTHING, Activation, KeepFloat, QuantizationScope, StaticQdq
 
 _OPSET_OF_INT16 = 21
 

@@ -14,7 +14,7 @@ from onnxq.arrays import Array
 from onnxq.graph.edits import attribute_float, attribute_int
 from onnxq.graph.weight_blocks import fitting_block, quantize_blocks, quantize_channels
 from onnxq.quantization.editing import GraphEditor
-from onnxq.recipes import BLOCK_SIZES, WeightOnly
+from onnxq.recipe_kinds import BLOCK_SIZES, WeightOnly
 
 _CHANNELS: dict[str, tuple[tuple[int, int], ...]] = {
     "Conv": ((1, 0),),

@@ -27,7 +27,7 @@ from onnxq.quantization.finishing import (
     write_finished,
 )
 from onnxq.quantization.weight_rewrites import REWRITES, Channels
-from onnxq.recipes import EVERYTHING, QuantizationScope, WeightOnly, alias_of
+from onnxq.recipe_kinds import EVERYTHING, QuantizationScope, WeightOnly, alias_of
 
 
 def quantize_weights(

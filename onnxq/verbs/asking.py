@@ -3,8 +3,7 @@
 import math
 import os
 import shlex
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
@@ -19,10 +18,12 @@ from onnxq.isolation import default_limits
 from onnxq.metric_choices import parse_metric
 from onnxq.options import parse_map
 from onnxq.pipeline.plans import Course, Destination, Given, Judging, Order, Timing
+from onnxq.pipeline.private_copies import named_files
+from onnxq.pipeline.work_folders import work_folder
 from onnxq.profiling.environment import usable_cores
 from onnxq.recipe_facts import check_fits
 from onnxq.recipe_files import resolve_recipes
-from onnxq.recipes import Float32, QuantizationScope
+from onnxq.recipe_kinds import Float32, QuantizationScope
 from onnxq.scopes import IntegerInterface
 from onnxq.source_parsing import parse_input, parse_source
 from onnxq.sources import Source
@@ -98,10 +99,8 @@ def opened_model(  # noqa: PLR0913 - one keyword an option
         raise UsageError(message, code="OQ100", hint="Leave them out.")
     from onnxq.conversion.live import export_live  # noqa: PLC0415 - a live model has its framework
 
-    with tempfile.TemporaryDirectory(prefix="onnxq-live-") as folder:
-        yield given(
-            export_live(model, declared=declared, data=data, seed=seed, folder=Path(folder))
-        )
+    with work_folder() as folder:
+        yield given(export_live(model, declared=declared, data=data, seed=seed, folder=folder))
 
 
 def ask_orders(
@@ -180,9 +179,16 @@ def ask_course(verb: str, model: object, command: Sequence[str], tell: Tell) -> 
     )
 
 
-def ask_destination(out: str, *, overwrite: bool) -> Destination:
-    """Ask where files go."""
-    return Destination(path=Path(out).absolute(), overwrite=overwrite)
+def ask_destination(out: str, *, overwrite: bool, named: Iterable[str] = ()) -> Destination:
+    """Ask where files go.
+
+    Args:
+        out: The output folder or file.
+        overwrite: Whether what onnxq did not write may be replaced.
+        named: Texts that may name files of the user's, such as recipes and metrics.
+    """
+    kept = tuple(path for text in named for path in named_files(text) if path.is_file())
+    return Destination(path=Path(out).absolute(), overwrite=overwrite, kept=kept)
 
 
 def check_numbers(

@@ -1,8 +1,5 @@
 """``inspect``, ``recipes`` and ``doctor``: nothing is built, something is said."""
 
-import tempfile
-from pathlib import Path
-
 from msgspec.structs import replace
 
 from onnxq.doctoring import Doctor, examine
@@ -13,9 +10,10 @@ from onnxq.isolation import Workplace, default_limits, run_stage
 from onnxq.pipeline.arrivals import code_folders
 from onnxq.pipeline.float_twins import find_float_twin
 from onnxq.pipeline.private_copies import absolute_request, copy_source
+from onnxq.pipeline.work_folders import work_folder
 from onnxq.recipe_facts import RecipeFacts, describe_recipe
 from onnxq.recipe_files import resolve_recipes
-from onnxq.recipes import ALIASES
+from onnxq.recipe_kinds import ALIASES
 from onnxq.source_parsing import parse_source
 from onnxq.sources import OnnxFile, source_path
 from onnxq.stages import INSPECT, InspectRequest, InspectResult
@@ -53,8 +51,8 @@ def inspect(
     """
     rows = ask_rows(data, preprocess=preprocess, map=map, classes=classes)
     given, twin = _onnx_file(model), reference or find_float_twin(model)
-    with interruptible(), tempfile.TemporaryDirectory(prefix="onnxq-") as folder:
-        place = Workplace(Path(folder), default_limits(), tell)
+    with interruptible(), work_folder() as folder:
+        place = Workplace(folder, default_limits(), tell)
 
         def copied(source: OnnxFile) -> str:
             return source_path(copy_source(source, place.new_folder("source"), place))

@@ -86,7 +86,7 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         io=io,
         strict=strict,
     )
-    destination = ask_destination(out, overwrite=overwrite)
+    destination = ask_destination(out, overwrite=overwrite, named=recipe)
     _check_one(destination, orders)
     with opened_model(
         model,

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+from onnxq.errors import UsageError
 from onnxq.events import Tell, tell_nobody
 from onnxq.metric_choices import parse_metric
 from onnxq.options import drop_metric, parse_max_drop, parse_min_speedup, parse_size_bytes
 from onnxq.pipeline import execute_plan
 from onnxq.pipeline.planning import describe_run
-from onnxq.pipeline.plans import Order, RunPlan
-from onnxq.recipes import DEFAULT_RECIPES, Float32
+from onnxq.pipeline.plans import Destination, Order, RunPlan
+from onnxq.recipe_kinds import DEFAULT_RECIPES, Float32
 from onnxq.reports import Limits
 from onnxq.verbs.asking import (
     ask_course,
@@ -122,6 +123,8 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
     limits = _limits(max_drop, min_speedup, max_size, metric)
     judging = ask_judging(metric=metric, judge_output=judge_output, seed=seed)
     timing = ask_timing(threads=threads, batch=batch, seconds=seconds, seed=seed)
+    destination = ask_destination(out, overwrite=overwrite, named=(*recipe, metric))
+    _check_folder(destination)
     with opened_model(
         model,
         data=rows,
@@ -144,9 +147,16 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
             judging=judging,
             timing=timing,
             allow_chance_accuracy=allow_chance_accuracy,
-            out=ask_destination(out, overwrite=overwrite),
+            out=destination,
             course=ask_course("run", model, command, tell),
         )
+
+
+def _check_folder(out: Destination) -> None:
+    if out.is_file:
+        message = f"--out {out.path.name} names a file, and a run writes a folder."
+        hint = "Name a folder: -o onnxq-out. One file comes from onnxq convert or onnxq quantize."
+        raise UsageError(message, code="OQ100", hint=hint)
 
 
 def _limits(max_drop: str, min_speedup: str, max_size: str, metric: str) -> Limits:

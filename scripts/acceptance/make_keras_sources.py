@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # else it chatters
@@ -26,18 +27,19 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for model in KERAS_MODELS:
         network = load(model)
-        outputs = model.outputs
-
-        def compute(rows: Rows, network: keras.Model = network) -> list[NDArray[np.generic]]:
-            fed = rows if len(rows) > 1 else next(iter(rows.values()))
-            found = network(fed, training=False)
-            named = isinstance(found, dict)
-            return [np.asarray(found[o]) for o in outputs] if named else [np.asarray(found)]
-
-        write_oracle(model, folder, compute)
+        write_oracle(model, folder, partial(compute, network, model.outputs))
         if not model.is_whole:
             write_kinds(model, network, folder)
         print(f"made {model.key}", flush=True)
+
+
+def compute(
+    network: keras.Model, outputs: tuple[str, ...], rows: Rows
+) -> list[NDArray[np.generic]]:
+    """Run a network on rows; its outputs in order."""
+    found = network(rows if len(rows) > 1 else next(iter(rows.values())), training=False)
+    named = isinstance(found, dict)
+    return [np.asarray(found[name]) for name in outputs] if named else [np.asarray(found)]
 
 
 def load(model: Model) -> keras.Model:

@@ -8,6 +8,7 @@ import runpy
 import struct
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +30,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for model in TORCH_MODELS:
         module = load(model)
-
-        def compute(rows: Rows, module: nn.Module = module) -> list[NDArray[np.generic]]:
-            with torch.no_grad():
-                found = module(*map(torch.from_numpy, rows.values()))
-            tensors = found.values() if isinstance(found, dict) else [found]
-            return [tensor.numpy() for tensor in tensors]
-
-        write_oracle(model, folder, compute)
+        write_oracle(model, folder, partial(compute, module))
         if not model.is_whole:
             write_kinds(model, module, folder)
         if model.key == "mnist_mlp":
@@ -46,9 +40,18 @@ def main() -> None:
         print(f"made {model.key}", flush=True)
 
 
+def compute(module: nn.Module, rows: Rows) -> list[NDArray[np.generic]]:
+    """Run a module on rows; its outputs in order."""
+    with torch.no_grad():
+        found = module(*map(torch.from_numpy, rows.values()))
+    return [tensor.numpy() for tensor in (found.values() if isinstance(found, dict) else [found])]
+
+
 def load(model: Model) -> nn.Module:
     """Make a module by its factory, with its trained weights where there are any."""
-    module: nn.Module = runpy.run_path(str(model.factory_file))[model.function]()
+    module: nn.Module = runpy.run_path(str(model.factory_file), run_name=model.key)[
+        model.function
+    ]()
     if model.file:
         state = torch.load(ROOT / model.file, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)

@@ -1,6 +1,6 @@
 """Rows and what the source's own framework makes of them, stored beside the files made of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,26 +30,38 @@ def write_oracle(
 ) -> None:
     """Store random rows of a model with its outputs, in order."""
     rows = random_rows(model)
-    outputs = {f"out{i}": values for i, values in enumerate(compute(rows))}
+    named = zip(model.outputs, compute(rows), strict=True)
+    outputs = {f"out:{name}": values for name, values in named}
     arrays = {f"in:{name}": values for name, values in rows.items()} | outputs
     np.savez(folder / f"{model.key}.oracle.npz", **arrays)  # type: ignore[arg-type]
 
 
-def relative_l2(found: Sequence[NDArray[np.generic]], oracle: Mapping[str, Rows]) -> float:
-    """Compare outputs with stored ones, output by output; the largest difference counts.
+def by_name(rows: Rows, names: Sequence[str]) -> Rows:
+    """Give arrays the names of a converted model: by their own where they are the same ones.
 
     Args:
-        found: Outputs of the converted model, in its order.
-        oracle: An opened oracle.
+        rows: Arrays in the source's order.
+        names: The model's, in its order.
 
     Returns:
-        Norm of the difference over the norm of the oracle.
+        In the model's order.
+    """
+    if rows.keys() == set(names):
+        return {name: rows[name] for name in names}
+    return dict(zip(names, rows.values(), strict=True))
+
+
+def relative_l2(found: Rows, expected: Rows) -> float:
+    """Compare outputs with those of an oracle by name; the worst one counts.
+
+    Returns:
+        Norm of the difference over the norm of what was expected.
     """
     worst = 0.0
-    for position, values in enumerate(found):
-        expected = np.asarray(oracle[f"out{position}"], np.float64)[: len(values)]
-        if expected.shape != values.shape:
+    for name, values in found.items():
+        wanted = np.asarray(expected[name], np.float64)[: len(values)]
+        if wanted.shape != values.shape:
             return float("inf")
-        difference = np.linalg.norm(values.astype(np.float64) - expected)
-        worst = max(worst, float(difference / np.linalg.norm(expected)))
+        difference = np.linalg.norm(values.astype(np.float64) - wanted)
+        worst = max(worst, float(difference / np.linalg.norm(wanted)))
     return worst

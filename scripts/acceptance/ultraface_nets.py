@@ -3,6 +3,8 @@
 Written from what their published ONNX files compute: both give scores and boxes of 4420 anchors.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -152,7 +154,7 @@ def _separable(channels_in: int, channels_out: int, stride: int = 1) -> nn.Seque
 def _dilated(widths: tuple[int, ...], dilation: int) -> Branch:
     first, *middle = (64, *widths)
     layers: list[nn.Module] = [ConvNorm(first, middle[0], 1)]
-    layers += [ConvNorm(a, b, 3) for a, b in zip(middle, middle[1:], strict=False)]
+    layers += [ConvNorm(a, b, 3) for a, b in pairwise(middle)]
     return Branch(*layers, ConvNorm(widths[-1], 16, 3, dilation))
 
 

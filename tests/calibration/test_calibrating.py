@@ -15,7 +15,7 @@ from onnxq.errors import DatasetError, InferenceError, QuantizationError
 from onnxq.events import Progressed, tell_nobody
 from onnxq.graph import read_model
 from onnxq.ranges import TensorRanges
-from onnxq.recipes import (
+from onnxq.recipe_kinds import (
     ALIASES,
     MeanSquaredError,
     MinMax,

@@ -10,7 +10,7 @@ from onnxq.calibration.ranges import (
     expected_error,
 )
 from onnxq.calibration.statistics import StatisticsCollector, histogram
-from onnxq.recipes import MeanSquaredError, MinMax, Percentile
+from onnxq.recipe_kinds import MeanSquaredError, MinMax, Percentile
 
 
 def collect(*rows):

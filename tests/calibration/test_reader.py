@@ -21,7 +21,7 @@ from onnxq.datasets.values import CalibrationSet, StoredRows
 from onnxq.events import tell_nobody
 from onnxq.graph import read_model
 from onnxq.ranges import TensorRanges
-from onnxq.recipes import MinMax
+from onnxq.recipe_kinds import MinMax
 from onnxq.stages import CalibrateRequest
 
 

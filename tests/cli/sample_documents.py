@@ -29,7 +29,7 @@ from onnxq.documents import (
 from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime, Quality, SpeedRatio
 from onnxq.recipe_facts import RecipeFacts, describe_recipe
-from onnxq.recipes import ALIASES
+from onnxq.recipe_kinds import ALIASES
 from onnxq.reports import (
     DataFacts,
     Failed,

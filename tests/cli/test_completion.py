@@ -7,7 +7,7 @@ import pytest
 
 from onnxq.cli.commands.completion import COMPLETE_VARIABLE, SHELLS
 from onnxq.cli.main import main
-from onnxq.recipes import ALIASES
+from onnxq.recipe_kinds import ALIASES
 
 BASH = shutil.which("bash")
 

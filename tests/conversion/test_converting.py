@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -12,7 +13,15 @@ from onnxq.errors import MissingDependencyError, OnnxqError, ParityError, Source
 from onnxq.events import Progressed, tell_nobody
 from onnxq.reports import Parity, ParityNotChecked
 from onnxq.runtime import open_predict
-from onnxq.sources import Factory, KerasFile, OnnxFile, WeightsFile, parse_input
+from onnxq.sources import (
+    Factory,
+    KerasFile,
+    OnnxFile,
+    TorchExportFile,
+    TorchScriptFile,
+    WeightsFile,
+    parse_input,
+)
 from onnxq.stages import ConvertRequest, NoDataRequest
 
 NETS = """
@@ -271,14 +280,15 @@ def as_if_missing(monkeypatch, package, *doors):
 @pytest.mark.parametrize(
     ("source", "package", "extra"),
     [
-        (Factory("nets.py", "Net"), "torch", "onnxq[torch]"),
-        (KerasFile("m.keras"), "tensorflow", "onnxq[keras]"),
+        (TorchExportFile("m.pt2"), "torch", "onnxq[torch]"),
+        (TorchScriptFile("m.pt"), "torch", "onnxq[torch]"),
+        (KerasFile("m.keras"), "keras", "onnxq[keras]"),
     ],
 )
 def test_a_missing_extra_is_named(source, package, extra, work, monkeypatch):
     as_if_missing(monkeypatch, package, "from_torch", "from_keras")
     with pytest.raises(MissingDependencyError) as caught:
-        convert(asked(source), work, tell_nobody)
+        convert(msgspec.structs.replace(asked(source), trust=True), work, tell_nobody)
     assert caught.value.code == "OQ108"
     assert package in caught.value.message
     assert f"pip install '{extra}'" in caught.value.hint

@@ -1,5 +1,6 @@
 import os
 import warnings
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -80,6 +81,10 @@ class Scored:
     scores: torch.Tensor
     boxes: torch.Tensor | None = None
     rest: tuple[torch.Tensor, ...] = ()
+
+
+class ModelOutput(OrderedDict):
+    """As transformers has it: a dictionary of a kind that torch does not know."""
 
 
 class DictFed(nn.Module):
@@ -188,6 +193,7 @@ def test_a_forward_may_take_any_number_of_inputs(tmp_path):
         (lambda x: {"logits": x + 1, "rest": [x + 2, None, x + 3]}, ["logits", "rest_0", "rest_2"]),
         (lambda x: Pair(x + 1, x + 2), ["scores", "boxes"]),
         (lambda x: {"b": x + 1, "a": {"c": x + 2, "d": x + 3}}, ["b", "a_c", "a_d"]),
+        (lambda x: ModelOutput(logits=x + 1, states=(x + 2,)), ["logits", "states_0"]),
         (lambda x: Scored(x + 1, rest=(x + 2, x + 3)), ["scores", "rest_0", "rest_1"]),
         (
             lambda x: (Scored(x + 1, x + 2), x + 3),

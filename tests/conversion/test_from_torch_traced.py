@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from onnxq.conversion.converting import convert
+from onnxq.conversion.factories import call_factory
 from onnxq.errors import ConversionError, ParityError, SourceError
 from onnxq.events import tell_nobody
 from onnxq.reports import Parity
-from onnxq.sources import TorchScriptFile, parse_input
+from onnxq.sources import Factory, TorchExportFile, TorchScriptFile, WeightsFile, parse_input
 from onnxq.stages import ConvertRequest, NoDataRequest
 
 torch = pytest.importorskip("torch")
@@ -18,6 +19,7 @@ from torch.ao import quantization as ao  # noqa: E402 - after the skip
 from torch.ao.quantization import quantize_fx  # noqa: E402 - after the skip
 
 from onnxq.conversion.from_torch import convert_module  # noqa: E402 - after the skip
+from onnxq.conversion.from_torch_models import open_own  # noqa: E402 - after the skip
 from onnxq.graph.model_files import read_model  # noqa: E402 - after the skip
 from onnxq.runtime import open_predict  # noqa: E402 - after the skip
 
@@ -28,6 +30,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Please use quant_min:UserWarning"),
     pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning"),
     pytest.mark.filterwarnings("ignore:_aminmax is deprecated:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec.` is deprecated"),
 ]
 
 
@@ -50,6 +53,11 @@ class Branching(nn.Module):
     def forward(self, x, scale: float = 2.0):
         y = x * scale if x.sum() > 0 else x - 1
         return {"a": y, "b": x + scale}
+
+
+class Flattening(nn.Module):
+    def forward(self, x):
+        return torch.flatten(x, 1), x.sum()
 
 
 class Frozen(nn.Module):
@@ -119,6 +127,13 @@ def test_control_flow_of_a_script_is_kept(tmp_path):
         expected = Branching()(torch.tensor(x))
         np.testing.assert_allclose(found["a"], expected["a"])
         np.testing.assert_allclose(found["b"], expected["b"])
+
+
+def test_the_batch_axis_of_outputs_has_a_name(tmp_path):
+    source = saved(jit.trace(Flattening(), torch.ones(2, 2, 2)), tmp_path / "m.pt")
+    result = converted(source, tmp_path / "out", "x:Nx2x2")
+    first, second = result.model.signature.outputs
+    assert (first.shape[0], second.shape) == ("N", ())
 
 
 def test_a_batch_that_was_traced_in_is_fixed_and_said(tmp_path):
@@ -244,3 +259,32 @@ def test_the_doubt_stands_in_the_hint(tmp_path, monkeypatch):
     with pytest.raises(ParityError) as caught:
         converted(source, tmp_path / "out", "x:Nx4")
     assert "tracing freezes a branch" in caught.value.hint
+
+
+# a real network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["torchscript", "program"])
+def test_a_third_party_network_converts(kind, shared, request, tmp_path):
+    file = request.config.rootpath / "scripts" / "acceptance" / "nets.py"
+    net = call_factory(Factory(str(file), "resnet20"), ())
+    weights = shared / "models" / "pytorch_cifar_resnet" / "resnet20-12fca82f.th"
+    opened = open_own(net, "resnet20", WeightsFile(str(weights)))
+    example = torch.ones(2, 3, 32, 32)
+    source: TorchScriptFile | TorchExportFile = TorchScriptFile(str(tmp_path / "m.pt"))
+    if kind == "torchscript":
+        jit.save(jit.trace(opened.module, example), source.path)
+    else:
+        source = TorchExportFile(str(tmp_path / "m.pt2"))
+        free = ({0: torch.export.Dim("rows")},)
+        program = torch.export.export(opened.module, (example,), dynamic_shapes=free)
+        torch.export.save(program, source.path)
+    declared = "image:Nx3x32x32" if kind == "torchscript" else ""
+    result = converted(source, tmp_path / "out", *declared.split())
+    rows = np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)
+    (found,) = open_predict(result.model.path)({"image": rows}).values()
+    with torch.no_grad():
+        expected = opened.module(torch.tensor(rows)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+    assert str(result.model.signature.outputs[0]) == "output float32 [N, 10]"

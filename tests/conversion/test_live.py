@@ -163,9 +163,11 @@ def test_a_half_module_says_what_became_of_it(tmp_path):
     assert module.fc.weight.dtype is torch.bfloat16
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
 def test_wrappers_are_looked_into(wrap, tmp_path):
     live = exported(wrap(Net().eval()), tmp_path / "live", "image:Nx1x6x6")
+    assert live.name == "Net"
     x = np.ones((2, 1, 6, 6), np.float32)
     (found,) = open_predict(live.path)({"image": x}).values()
     expected = Net().eval()(torch.tensor(x)).detach().numpy()

@@ -6,7 +6,12 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from onnxq.conversion.tf2onnx_graphs import Port, finish_graph
+from onnxq.conversion.tf2onnx_graphs import (
+    Port,
+    finish_graph,
+    loop_findings,
+    rename_tensors,
+)
 from onnxq.errors import ConversionError
 
 INPUTS = (Port(name="b", shape=("N", 2)), Port(name="a", shape=("N", 2)))
@@ -30,7 +35,9 @@ def returned(operator="Add", domain=""):
 
 def finish(proto, inputs=INPUTS, outputs=OUTPUTS):
     constants = {"captured:0": np.array([[10, 20]], np.float32), "not an input": np.zeros(1)}
-    return finish_graph(proto, name="net", inputs=inputs, outputs=outputs, constants=constants, hint="")
+    return finish_graph(
+        proto, name="net", inputs=inputs, outputs=outputs, constants=constants, hint="do so"
+    )
 
 
 def test_interface_is_the_declared_one():
@@ -98,3 +105,36 @@ def test_model_of_the_standard_machine_learning_domain():
     finished = finish(proto)
     assert {o.domain for o in finished.opset_import} == {"", "ai.onnx.ml"}
     onnx.checker.check_model(finished)
+
+
+def test_renamed_tensors_push_others_aside():
+    """The name that an output gets is that of a tensor inside."""
+    nodes = [helper.make_node("Relu", ["x:0"], ["y"]), helper.make_node("Abs", ["y"], ["out:0"])]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N"]) for n in ("x:0", "out:0")]
+    graph = helper.make_graph(nodes, "g", infos[:1], infos[1:])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    renamed = rename_tensors(proto, {"x:0": "x", "out:0": "y"})
+    onnx.checker.check_model(renamed)
+    assert [value.name for value in renamed.graph.input] == ["x"]
+    assert [value.name for value in renamed.graph.output] == ["y"]
+    (found,) = ReferenceEvaluator(renamed).run(None, {"x": np.array([-1, 2], np.float32)})
+    np.testing.assert_array_equal(found, [0, 2])
+    assert [value.name for value in proto.graph.input] == ["x:0"], "the argument stays"
+
+
+def test_loops_are_counted():
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])],
+    )
+    graph = helper.make_graph([helper.make_node("Loop", ["n", "c"], [], body=body)], "g", [], [])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (finding,) = loop_findings(proto, "net", "unroll it")
+    assert (finding.code, finding.fix) == ("OQ159", "unroll it")
+    assert finding.message.startswith("1 loop of")
+    assert loop_findings(returned(), "net", "") == ()

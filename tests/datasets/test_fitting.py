@@ -234,3 +234,10 @@ def test_an_input_without_a_batch_axis_is_refused():
     error = refused(numbers(3), ())
     assert error.code == "OQ121"
     assert "is a scalar" in str(error)
+
+
+def test_integers_of_the_same_width_never_wrap():
+    wanted = TensorSpec("x", "int8", ("N", 2))
+    cast = plan_cast(wanted, RawArray("x", np.dtype(np.uint8), (3, 2)), "rows.npz")
+    _, changed = apply_cast(np.array([[1, 2], [200, 3], [127, 128]], np.uint8), cast)
+    assert changed == [1, 2]

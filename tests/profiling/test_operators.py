@@ -6,7 +6,13 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxq.errors import InferenceError
 from onnxq.events import tell_nobody
 from onnxq.models import OnnxModel
-from onnxq.profiling.operators import ProfileEvent, profile_operators, sum_operators
+from onnxq.profiling import operators
+from onnxq.profiling.operators import (
+    ProfileEvent,
+    fallback_share,
+    profile_operators,
+    sum_operators,
+)
 from onnxq.stages import ProfileOperatorsRequest
 from onnxq.tensors import Signature
 
@@ -74,6 +80,45 @@ def test_longest_first_and_ties_by_name():
         node("C", start + 20, 9),
     )]  # fmt: skip
     assert [row.operator for row in sum_operators(events)] == ["C", "A", "B"]
+
+
+def compiled(number, ts, dur):
+    name = f"OpenVINO-EP-subgraph_{number}"
+    return ProfileEvent(
+        cat="Node",
+        name=f"OpenVINOExecutionProvider_{name}_{number - 1}_kernel_time",
+        ts=ts,
+        dur=dur,
+        args={"op_name": name, "provider": "OpenVINOExecutionProvider"},
+    )
+
+
+def test_what_a_provider_compiles_is_one_row_and_says_so():
+    events = []
+    for start in (0, 1000):
+        events += [
+            run_event(start, 100),
+            compiled(1, start + 1, 10),
+            node("Det", start + 15, 5),
+            compiled(2, start + 30, 20),
+        ]
+    part, det = sum_operators(events)
+    assert (part.operator, part.count, part.ns) == ("OpenVINO-EP-subgraph", 2, 30_000)
+    assert part.is_compiled
+    assert not det.is_compiled
+
+
+def test_numbers_of_operators_that_are_none_of_parts_are_kept():
+    events = [e for start in (0, 9) for e in (run_event(start, 5), node("My_1", start + 1, 2))]
+    assert [row.operator for row in sum_operators(events)] == ["My_1"]
+
+
+def test_fallback_share_is_of_the_models_nodes(monkeypatch):
+    monkeypatch.setattr(operators, "count_left_nodes", lambda *_: (1, 4))
+    assert fallback_share("m.onnx", "openvino") == 0.25
+    assert fallback_share("m.onnx", "cpu") == 0
+    monkeypatch.setattr(operators, "count_left_nodes", lambda *_: (0, 0))
+    assert fallback_share("m.onnx", "openvino") == 0
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -12,7 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxq.errors import InferenceError
 from onnxq.profiling import turns
-from onnxq.profiling.turns import MOST_RUNS, WARM_UP_RUNS, open_turns, peak_bytes, time_runs
+from onnxq.profiling.turns import (
+    MOST_RUNS,
+    WARM_UP_RUNS,
+    cpu_clock,
+    late_load_ns,
+    open_turns,
+    peak_bytes,
+    time_runs,
+)
 from onnxq.stages import LatencyChildRequest, Turn
 
 MIB = 1024 * 1024
@@ -56,7 +66,7 @@ class Runs:
 
 def test_drops_the_first_run_and_keeps_three():
     runs = Runs()
-    wall, cpu = time_runs(runs, turn(budget_ms=0))
+    wall, cpu = time_runs(runs, turn(budget_ms=0), time.thread_time_ns)
     assert runs.count == 4
     assert len(wall) == len(cpu) == 3
     assert all(value >= 0 for value in (*wall, *cpu))
@@ -64,34 +74,105 @@ def test_drops_the_first_run_and_keeps_three():
 
 def test_fills_its_budget():
     start = time.perf_counter()
-    wall, _ = time_runs(Runs(0.002), turn(budget_ms=30))
+    wall, _ = time_runs(Runs(0.002), turn(budget_ms=30), time.thread_time_ns)
     assert 3 <= len(wall) <= 15
     assert 0.03 <= time.perf_counter() - start < 1
 
 
 def test_caps_what_it_keeps():
-    wall, cpu = time_runs(Runs(), turn(budget_ms=2000))
+    wall, cpu = time_runs(Runs(), turn(budget_ms=2000), time.thread_time_ns)
     assert len(wall) == len(cpu) == MOST_RUNS
 
 
 def test_turn_without_runs_only_loads():
     runs = Runs()
-    assert time_runs(runs, turn(least_runs=0)) == ([], [])
+    assert time_runs(runs, turn(least_runs=0), time.thread_time_ns) == ([], [])
     assert runs.count == 0
 
 
 def test_rubbish_is_not_collected_in_a_turn():
     runs = Runs()
-    time_runs(runs, turn())
+    time_runs(runs, turn(), time.thread_time_ns)
     assert not runs.collecting
     assert gc.isenabled()
 
 
+def request_by(provider):
+    return LatencyChildRequest(model="m.onnx", inputs={}, threads=(1, 2), provider=provider)
+
+
 def test_cpu_time_is_the_callers_at_one_thread():
     """A sleeping caller uses no CPU time, whatever the rest of the process does."""
-    wall, cpu = time_runs(Runs(0.01), turn())
+    wall, cpu = time_runs(Runs(0.01), turn(), cpu_clock(request_by("cpu"), turn()))
     assert max(cpu) < min(wall) / 2
     assert min(wall) >= 10_000_000
+
+
+def compute_elsewhere():
+    """Use 10 ms of CPU time in a thread of its own, as a provider with a pool does."""
+
+    def spin():
+        end = time.thread_time_ns() + 10_000_000
+        while time.thread_time_ns() < end:
+            pass
+
+    worker = threading.Thread(target=spin)
+    worker.start()
+    worker.join()
+
+
+def test_no_work_of_a_provider_is_overlooked_at_one_thread():
+    _, cpu = time_runs(compute_elsewhere, turn(), cpu_clock(request_by("openvino"), turn()))
+    assert min(cpu) >= 10_000_000
+
+
+def test_all_threads_count_at_two_whoever_runs():
+    two = turn(threads=2)
+    for provider in ("cpu", "openvino"):
+        _, cpu = time_runs(compute_elsewhere, two, cpu_clock(request_by(provider), two))
+        assert min(cpu) >= 10_000_000
+
+
+def test_what_loading_leaves_to_the_first_run_is_its_excess():
+    assert late_load_ns([900, 120, 100, 110]) == 800
+    assert late_load_ns([90, 100]) == 0
+    assert late_load_ns([900]) == 0
+
+
+@pytest.fixture
+def slow_runs(request_of_product, monkeypatch):
+    """Sessions whose runs outlast warming up, the first of each by another 200 ms."""
+    ran = []
+
+    class Session:
+        def __init__(self):
+            self.first = True
+
+        def run(self, *_):
+            ran.append(1)
+            time.sleep(0.15 + 0.2 * self.first)
+            self.first = False
+
+    def open_session(*_, **__):
+        return Session()
+
+    monkeypatch.setattr(turns, "open_session", open_session)
+    return ran, request_of_product
+
+
+def test_a_long_run_warms_itself_up(slow_runs, tmp_path):
+    ran, request = slow_runs
+    times = open_turns(request, tmp_path)(turn(least_runs=0))
+    assert len(ran) == 1
+    assert times.load_ns < 100_000_000
+
+
+def test_what_a_provider_compiles_late_counts_as_loading(slow_runs, tmp_path):
+    ran, request = slow_runs
+    request = msgspec.structs.replace(request, provider="openvino")
+    times = open_turns(request, tmp_path)(turn(least_runs=0))
+    assert len(ran) == 2
+    assert 100_000_000 < times.load_ns < 1_000_000_000
 
 
 def test_answers_turns_at_each_thread_count(request_of_product, tmp_path):
@@ -148,8 +229,6 @@ answer = open_turns(request, Path())
 for threads in (1, 2, 1, 2):
     print(answer(Turn(threads=threads, budget_ns=0, least_runs=1)).peak_bytes)
 """
-    import msgspec  # noqa: PLC0415 - beside its use in the child
-
     argument = msgspec.json.encode(request_of_product).decode()
     command = [sys.executable, "-c", code, argument]
     done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)

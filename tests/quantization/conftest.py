@@ -16,7 +16,7 @@ from onnxq.graph import write_proto
 from onnxq.models import OnnxModel
 from onnxq.preparation import prepare
 from onnxq.quantization.quantizing import quantize
-from onnxq.recipes import EVERYTHING, StaticQdq, ranges_key
+from onnxq.recipe_kinds import EVERYTHING, StaticQdq, ranges_key
 from onnxq.stages import (
     CalibrateRequest,
     PrepareRequest,

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxq.errors import QuantizationError, SourceError
 from onnxq.graph import load_proto
 from onnxq.quantization.dynamic import quantize_dynamic_int8
-from onnxq.recipes import DynamicInt8
+from onnxq.recipe_kinds import DynamicInt8
 from onnxq.runtime import open_predict
 
 F, I64 = TensorProto.FLOAT, TensorProto.INT64

@@ -10,7 +10,7 @@ from onnxq.errors import QuantizationError
 from onnxq.events import tell_nobody
 from onnxq.graph import load_proto
 from onnxq.graph.decoded_weights import decode_weights, weight_errors, zero_share
-from onnxq.recipes import ALIASES, QuantizationScope
+from onnxq.recipe_kinds import ALIASES, QuantizationScope
 from onnxq.runtime import open_predict
 from onnxq.stages import GateRequest
 

@@ -7,7 +7,7 @@ from onnx.reference import ReferenceEvaluator
 from onnxq.errors import QuantizationError
 from onnxq.graph import load_proto
 from onnxq.quantization.half import quantize_half
-from onnxq.recipes import Float16
+from onnxq.recipe_kinds import Float16
 from onnxq.runtime import open_predict
 
 

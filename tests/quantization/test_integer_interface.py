@@ -4,7 +4,7 @@ import pytest
 from onnxq.graph import load_proto, read_signature
 from onnxq.graph.integer_io import read_integer_io, write_integer_io
 from onnxq.integer_tensors import dequantize_array, dequantize_outputs, quantize_feeds
-from onnxq.recipes import ALIASES, EVERYTHING, QuantizationScope
+from onnxq.recipe_kinds import ALIASES, EVERYTHING, QuantizationScope
 from onnxq.runtime import open_predict
 
 INT8 = ALIASES["int8"]

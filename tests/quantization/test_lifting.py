@@ -8,7 +8,7 @@ from onnxq.errors import QuantizationError
 from onnxq.graph import default_opset, load_proto
 from onnxq.quantization import lifting
 from onnxq.quantization.lifting import lift_opset
-from onnxq.recipes import ALIASES
+from onnxq.recipe_kinds import ALIASES
 from onnxq.runtime import open_predict
 
 

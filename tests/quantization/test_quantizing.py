@@ -10,7 +10,7 @@ from onnxq.events import tell_nobody
 from onnxq.graph import read_model
 from onnxq.quantization.quantizing import quantize
 from onnxq.ranges import TensorRange, TensorRanges
-from onnxq.recipes import DynamicInt8, MeanSquaredError, StaticQdq
+from onnxq.recipe_kinds import DynamicInt8, MeanSquaredError, StaticQdq
 from onnxq.stages import QuantizeRequest
 
 

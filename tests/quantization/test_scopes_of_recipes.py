@@ -10,7 +10,7 @@ from onnxq.errors import RecipeError, StrictError
 from onnxq.graph import load_proto
 from onnxq.graph.decoded_weights import weight_errors
 from onnxq.graph.quantized_tensors import list_quantized
-from onnxq.recipes import (
+from onnxq.recipe_kinds import (
     ALIASES,
     KeepFloat,
     MinMax,

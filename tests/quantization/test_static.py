@@ -12,7 +12,7 @@ from onnxq.graph.operator_kinds import ABSORBED
 from onnxq.graph.qdq_edges import find_qdq_edges
 from onnxq.quantization.static import quantize_static_qdq
 from onnxq.ranges import TensorRange, TensorRanges
-from onnxq.recipes import MinMax, StaticQdq
+from onnxq.recipe_kinds import MinMax, StaticQdq
 
 RECIPE = StaticQdq(ranges=MinMax())
 node = helper.make_node

@@ -9,7 +9,7 @@ from onnxq.graph import load_proto, read_model
 from onnxq.graph.decoded_weights import decode_weights
 from onnxq.graph.edits import attribute_int
 from onnxq.quantization.weights import quantize_weights, store_weights
-from onnxq.recipes import EVERYTHING, WeightOnly
+from onnxq.recipe_kinds import EVERYTHING, WeightOnly
 from onnxq.runtime import open_predict, open_session, session_options
 
 INT8, INT4 = WeightOnly(8), WeightOnly(4)
