@@ -82,6 +82,7 @@ CODES: dict[str, str] = {
     "OQ205": "The machine was busy while latencies were measured.",
     "OQ207": "The time for measuring latencies did not suffice, or was exceeded.",
     "OQ208": "What a model costs cannot be told before it is run.",
+    "OQ209": "More threads were asked for than this machine has cores.",
     "OQ301": "No recipe keeps the limits that were given.",
     "OQ302": "A node that should become integer stays float, and strict was asked for.",
     "OQ401": "A quantized model's outputs are constant, not finite or at chance level.",

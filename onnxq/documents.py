@@ -259,15 +259,17 @@ class Plan(Struct, frozen=True, kw_only=True):
         onnxq: Version of onnxq that wrote it.
         verb: ``run``, ``convert``, ``quantize`` or ``profile``.
         sources: The models, as typed, each with its kind for a person.
-        evaluation_rows: Rows that models would be judged on; 0 for none.
-        calibration_rows: Rows that ranges would be calibrated on; 0 for none.
+        evaluation_rows: Rows that models would be judged on; 0 for none, -1 where only the
+            user's function knows.
+        calibration_rows: Rows that ranges would be calibrated on; likewise.
         detectable_drop: Smallest drop of a rate that the evaluation rows can be expected to
             show, as a fraction; 0 where there are none.
         steps: The stages, in order.
         recipes: The recipes, in order.
         out: Where files would be written; empty where none would.
         files: What would be written there.
-        disk_bytes: Estimated size of those files and of the private copies; 0 for unknown.
+        disk_bytes: Estimated size of those files, and of what the work folder holds meanwhile:
+            private copies, rows and outputs; 0 for unknown.
         memory_bytes: Estimated peak of a child; 0 for unknown.
         findings: What a reader should know before.
     """

@@ -4,10 +4,14 @@ No framework is loaded. A function of the user's is not called: what it costs is
 """
 
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
+from onnxq.arrays import Array
 from onnxq.datasets.forms import open_origin
 from onnxq.datasets.origins import Opening
 from onnxq.datasets.random_rows import draw_rows
@@ -17,12 +21,25 @@ from onnxq.datasets.values import DataRequest
 from onnxq.errors import OnnxqError
 from onnxq.events import Tell
 from onnxq.graph.model_files import read_model
+from onnxq.models import OnnxModel
+from onnxq.profiling.environment import usable_cores
 from onnxq.profiling.turns import peak_bytes
 from onnxq.runtime import open_predict
 from onnxq.stages import EstimateRequest, EstimateResult, NoDataRequest
 
 _RUNS = 3
+_BATCH_ROWS = 32
+_MOST_NS = 2_000_000_000
 _UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a row costs: wall time, and bytes of the inputs and outputs."""
+
+    row_ns: int
+    input_row_bytes: int
+    output_row_bytes: int
 
 
 def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResult:  # noqa: ARG001 - the signature of a stage
@@ -45,18 +62,19 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
         return EstimateResult(evaluation_rows=judged, calibration_rows=calibrated)
     model = read_model(Path(request.model))
     file_bytes = sum(Path(path).stat().st_size for path in (model.path, *model.side_files))
+    known = EstimateResult(
+        evaluation_rows=judged, calibration_rows=calibrated, file_bytes=file_bytes
+    )
     try:
-        row_ns = _time_row(request)
-        why = ""
+        run = _run_a_little(request, model)
     except OnnxqError as error:
-        row_ns, why = _UNKNOWN, error.message
-    return EstimateResult(
-        evaluation_rows=judged,
-        calibration_rows=calibrated,
-        file_bytes=file_bytes,
-        row_ns=row_ns,
+        return replace(known, not_timed=error.message)
+    return replace(
+        known,
+        row_ns=run.row_ns,
         peak_bytes=peak_bytes(),
-        not_timed=why,
+        input_row_bytes=run.input_row_bytes,
+        output_row_bytes=run.output_row_bytes,
     )
 
 
@@ -80,19 +98,32 @@ def _count(data: DataRequest | NoDataRequest) -> int:
     return len(choose_rows(total, data.limit_rows, data.seed))
 
 
-def _time_row(request: EstimateRequest) -> int:
-    """Return the wall time of one row at one thread, the least of a few runs."""
-    model = read_model(Path(request.model))
-    rows = model.signature.fixed_batch_rows or 1
+def _run_a_little(request: EstimateRequest, model: OnnxModel) -> _Run:
+    """Run the rows of one inference; where that is quick, as many as models are judged with."""
+    signature = model.signature
+    predict = open_predict(model.path, threads=usable_cores())
     generator = np.random.default_rng(0)
-    inputs = {
-        spec.name: draw_rows(spec, request.declared, rows, generator)
-        for spec in model.signature.inputs
-    }
-    predict = open_predict(model.path)
-    times = []
-    for _ in range(_RUNS):
-        start = time.perf_counter_ns()
-        predict(inputs)
-        times.append(time.perf_counter_ns() - start)
-    return min(times) // rows
+
+    def run(rows: int) -> _Run:
+        inputs = {
+            spec.name: draw_rows(spec, request.declared, rows, generator)
+            for spec in signature.inputs
+        }
+        times = []
+        for _ in range(_RUNS):
+            start = time.perf_counter_ns()
+            outputs = predict(inputs)
+            times.append(time.perf_counter_ns() - start)
+        return _Run(
+            row_ns=min(times) // rows,
+            input_row_bytes=_total_bytes(inputs) // rows,
+            output_row_bytes=_total_bytes(outputs) // rows,
+        )
+
+    first = run(signature.fixed_batch_rows or 1)
+    is_quick = first.row_ns * _BATCH_ROWS * _RUNS < _MOST_NS
+    return run(_BATCH_ROWS) if is_quick and not signature.fixed_batch_rows else first
+
+
+def _total_bytes(arrays: Mapping[str, Array]) -> int:
+    return sum(array.nbytes for array in arrays.values())

@@ -24,6 +24,7 @@ from onnxq.graph.cleaning import clean
 from onnxq.graph.edits import copy_of
 from onnxq.graph.model_files import read_signature
 from onnxq.graph.probes import make_probes, probe_shapes
+from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.refusals import check_quantizable
 from onnxq.graph.rewrites import FIRST, REWRITES, Rewrite
 from onnxq.runtime import open_predict, open_session, session_options
@@ -93,8 +94,9 @@ def prepare(request: PrepareRequest, folder: Path, tell: Tell) -> PrepareResult:
         InferenceError: If onnxruntime cannot load the model.
     """
     proto = load_proto(request.model.path)
-    if request.model.quantized_nodes:
-        message = f"the model has {request.model.quantized_nodes} quantized nodes already."
+    quantized = describe_quantization(proto)
+    if quantized:
+        message = f"the model is quantized already ({quantized})."
         hint = "Give the float model that it was made from."
         raise SourceError(message, code="OQ110", hint=hint)
     check_quantizable(proto)

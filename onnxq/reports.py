@@ -70,11 +70,14 @@ class Parity(Struct, frozen=True, tag="checked"):
         probes: What was compared; all of them are within the tolerance.
         tolerance: Why it is not the usual one; empty where it is 1e-4, as for float32.
         limit: Of the relative L2.
+        layers: Integer activations inside that were compared one by one, each layer fed what
+            the source computed before it; 0 where the source does not tell them.
     """
 
     probes: tuple[ParityProbe, ...]
     tolerance: str = ""
     limit: float = 1e-4
+    layers: int = 0
 
 
 class ParityNotChecked(Struct, frozen=True, tag="unchecked"):
@@ -275,6 +278,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     max_size_bytes: int = 0
 
 
+LimitName: TypeAlias = Literal["max_drop", "min_speedup", "max_size"]
+"""A limit that a user can give, as its option is called."""
+
 VerdictKind: TypeAlias = Literal[
     "ship", "keep_fp32", "cannot_tell", "no_labels", "quantized_already"
 ]
@@ -292,6 +298,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         detail: A second sentence: the interval, the limit, or what would settle it.
         candidates: How many candidates the choice was among (Holm's correction).
         limits_met: False where a limit that the user gave is not met: exit code 3.
+        broken_limits: Which those are: ``max_drop``, ``min_speedup``, ``max_size``.
     """
 
     kind: VerdictKind
@@ -300,6 +307,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     detail: str
     candidates: int
     limits_met: bool
+    broken_limits: tuple[LimitName, ...] = ()
 
 
 class Report(Struct, frozen=True, kw_only=True):

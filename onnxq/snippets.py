@@ -4,8 +4,15 @@ The code is made from the report: the file, its input, the preprocessing that th
 through, and the thread and optimization options that the figures hold for.
 """
 
+from pathlib import PurePath
+
+import numpy as np
+
+from onnxq.datasets.layouts import Layout
 from onnxq.datasets.preprocess import parse_preprocess
 from onnxq.datasets.values import PreprocessSpec
+from onnxq.findings import Finding
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.reports import DataFacts, Measured, Report
 from onnxq.tensors import TensorSpec
 
@@ -14,7 +21,15 @@ _IMAGE_AXES = 4
 _GRAY_AXES = 3
 # ITU-R BT.601 luma in 16 bit fixed point, as Pillow's mode "L" and the preprocessing compute it.
 _LUMA = "(x.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32) + 32768) >> 16"
-_ROW_CHANGES = frozenset({"OQ128", "OQ129"})
+_CAST, _LAYOUT = "OQ128", "OQ129"
+_MOVES = {
+    Layout.CHANNELS_FIRST: "np.moveaxis(x, -1, 1)",
+    Layout.CHANNELS_LAST: "np.moveaxis(x, 1, -1)",
+    Layout.LEADING_AXIS: "x[:, np.newaxis]",
+    Layout.TRAILING_AXIS: "x[..., np.newaxis]",
+    Layout.NO_LEADING_AXIS: "x[:, 0]",
+    Layout.NO_TRAILING_AXIS: "x[..., 0]",
+}
 _LEVEL = "# Keep the default optimization level: below it a QDQ model is slower than float."
 
 
@@ -40,7 +55,7 @@ def serving_snippet(report: Report, alias: str) -> str:
         *_changed_rows(report),
         "",
         "",
-        *_predict_lines(report, prepare, reads_files=reads_files),
+        *_predict_lines(report, chosen, prepare, reads_files=reads_files),
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -72,23 +87,83 @@ def _session_lines(chosen: Measured) -> list[str]:
     ]
 
 
-def _predict_lines(report: Report, prepare: list[str], *, reads_files: bool) -> list[str]:
+def _predict_lines(
+    report: Report, chosen: Measured, prepare: list[str], *, reads_files: bool
+) -> list[str]:
     inputs = report.source.signature.inputs
-    result = "[0]" if len(report.source.signature.outputs) == 1 else ""
     if len(inputs) != 1:
-        specs = _comment("; ".join(map(str, inputs)))
-        spec = report.data.preprocess if isinstance(report.data, DataFacts) else ""
-        return [
-            f"def predict(inputs):  # arrays by name: {specs}",
-            *([f"    # image inputs went through --preprocess {spec}"] if spec else []),
-            f"    return session.run(None, inputs){result}",
-        ]
+        return _predict_by_name(report, chosen)
     argument, what = _argument(inputs[0], prepare, reads_files=reads_files)
+    steps = prepare or _row_steps(report, inputs[0].name)
+    feeds = f"{{{_quoted(inputs[0].name)}: x}}"
     return [
         f"def predict({argument}):  # {what}",
-        *(f"    {line}" for line in prepare),
-        f"    return session.run(None, {{{_quoted(inputs[0].name)}: x}}){result}",
+        *(f"    {line}" for line in [*steps, *_to_integers(chosen, inputs[0].name)]),
+        *_result_lines(report, chosen, feeds),
     ]
+
+
+def _predict_by_name(report: Report, chosen: Measured) -> list[str]:
+    inputs, spec = report.source.signature.inputs, _preprocess_of(report)
+    lines = [f"def predict(inputs):  # arrays by name: {_comment('; '.join(map(str, inputs)))}"]
+    if spec:
+        lines += [f"    # image inputs went through --preprocess {spec}"]
+    by_name = {one.name: _row_steps(report, one.name) for one in inputs if not spec}
+    steps = {
+        one.name: [*by_name.get(one.name, []), *_to_integers(chosen, one.name)] for one in inputs
+    }
+    if any(steps.values()):
+        lines += ["    inputs = dict(inputs)"]
+    for name, own in steps.items():
+        if own:
+            lines += [f"    x = inputs[{_quoted(name)}]", *(f"    {line}" for line in own)]
+            lines += [f"    inputs[{_quoted(name)}] = x"]
+    return [*lines, *_result_lines(report, chosen, "inputs")]
+
+
+def _row_steps(report: Report, name: str) -> list[str]:
+    """Do to rows what was done to those of the run: layout first, then the cast."""
+    steps: list[str] = []
+    for change in _changes(report):
+        if change.evidence.get("input") != name:
+            continue
+        if change.code == _LAYOUT:
+            steps.insert(0, f"x = {_MOVES[Layout[str(change.evidence['layout'])]]}")
+        else:
+            steps.append(f'x = x.astype("{change.evidence["dtype"]}")')
+    return steps
+
+
+def _to_integers(chosen: Measured, name: str) -> list[str]:
+    """Turn real numbers into what an integer input takes; integers go in as they are."""
+    lines = []
+    for tensor in chosen.artefact.io:
+        if tensor.name == name:
+            ends = np.iinfo(tensor.dtype)
+            steps = f"np.rint(x / np.float32({tensor.scale:.9g})) + {tensor.zero_point}"
+            lines += [
+                f"if x.dtype != np.{tensor.dtype}:",
+                f"    x = np.clip({steps}, {ends.min}, {ends.max}).astype(np.{tensor.dtype})",
+            ]
+    return lines
+
+
+def _result_lines(report: Report, chosen: Measured, feeds: str) -> list[str]:
+    names = [spec.name for spec in report.source.signature.outputs]
+    tensors = {tensor.name: tensor for tensor in chosen.artefact.io if tensor.name in names}
+    if not tensors:
+        return [f"    return session.run(None, {feeds}){'[0]' if len(names) == 1 else ''}"]
+    reals = [
+        _to_reals(f"y[{place}]", tensors[name]) if name in tensors else f"y[{place}]"
+        for place, name in enumerate(names)
+    ]
+    returned = reals[0] if len(names) == 1 else f"[{', '.join(reals)}]"
+    return [f"    y = session.run(None, {feeds})", f"    return {returned}"]
+
+
+def _to_reals(value: str, tensor: IntegerTensor) -> str:
+    steps = f"({value}.astype(np.float32) - {tensor.zero_point})"
+    return f"{steps} * np.float32({tensor.scale:.9g})"
 
 
 def _argument(spec: TensorSpec, prepare: list[str], *, reads_files: bool) -> tuple[str, str]:
@@ -100,15 +175,28 @@ def _argument(spec: TensorSpec, prepare: list[str], *, reads_files: bool) -> tup
 
 
 def _changed_rows(report: Report) -> list[str]:
-    """Say what else was done to the rows that were measured: casts and changes of layout."""
-    said = [f.message for f in report.findings if f.code in _ROW_CHANGES]
-    return [f"# The rows of the run were changed first: {_comment(one)}" for one in said]
+    """Say what is done to the rows, as it was to those that were measured."""
+    changes = _changes(report)
+    return [f"# The rows of the run were changed first: {_comment(one.message)}" for one in changes]
+
+
+def _changes(report: Report) -> list[Finding]:
+    """Return the casts and changes of layout of the rows that were judged on."""
+    spec = report.data.spec if isinstance(report.data, DataFacts) else ""
+    titles = {spec, PurePath(spec).name}
+    return [
+        one for one in report.findings if one.code in {_CAST, _LAYOUT} and one.subject in titles
+    ]
+
+
+def _preprocess_of(report: Report) -> str:
+    return report.data.preprocess if isinstance(report.data, DataFacts) else ""
 
 
 def _prepare_lines(report: Report) -> list[str]:
     """Write how bytes become what the model's only input takes; nothing where rows are given."""
     inputs = report.source.signature.inputs
-    text = report.data.preprocess if isinstance(report.data, DataFacts) else ""
+    text = _preprocess_of(report)
     if not text or len(inputs) != 1:
         return []
     spec = parse_preprocess(text)

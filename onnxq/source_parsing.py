@@ -33,7 +33,7 @@ from onnxq.sources import (
     parse_input,
 )
 
-__all__ = ["parse_input", "parse_source"]
+__all__ = ["is_factory", "parse_input", "parse_source"]
 
 _FACTORY = re.compile(r"(?P<module>[^:]+\.py|[A-Za-z_]\w*(?:\.\w+)*):(?P<function>[A-Za-z_]\w*)")
 _OPENED: dict[FileKind, Callable[[str], Source]] = {
@@ -75,13 +75,22 @@ def parse_source(
             with something that is not a SavedModel (OQ100).
     """
     factory = _FACTORY.fullmatch(model)
-    if factory and not Path(model).exists():
+    if factory and is_factory(model):
         source: Source = _parse_factory(factory["module"], factory["function"], weights)
     else:
         path, kind = _look_at(model)
         _check_no_weights(model, kind, weights)
         source = _parse_path(path, kind, trust=trust)
     return _with_signature(source, signature, model)
+
+
+def is_factory(model: str) -> bool:
+    """Whether what the user typed as a model is a factory, ``pkg.mod:fn`` or ``file.py:fn``.
+
+    Args:
+        model: As typed; a file of that very name wins.
+    """
+    return bool(_FACTORY.fullmatch(model)) and not Path(model).exists()
 
 
 def _look_at(given: str) -> tuple[Path, FileKind]:

@@ -418,8 +418,10 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
         evaluation_rows: Rows that would be judged on.
         calibration_rows: Rows that would be calibrated on.
         file_bytes: Of the model.
-        row_ns: Wall time of one row at one thread.
-        peak_bytes: Peak resident size of a process that runs the model.
+        row_ns: Wall time of one row, at the batch and the threads that models are judged with.
+        peak_bytes: Peak resident size of a process that runs the model so.
+        input_row_bytes: Of one row of all inputs.
+        output_row_bytes: Of one row of all outputs.
         not_timed: Why the model could not be timed; empty where it was, or is not ONNX yet.
     """
 
@@ -428,6 +430,8 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
     file_bytes: int = -1
     row_ns: int = -1
     peak_bytes: int = -1
+    input_row_bytes: int = -1
+    output_row_bytes: int = -1
     not_timed: str = ""
 
 

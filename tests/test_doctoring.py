@@ -87,6 +87,27 @@ def test_missing_packages_have_no_version():
     assert packages.missing_packages("") == ()
 
 
+def found_runtimes(monkeypatch, *installed):
+    def version(name):
+        if name not in installed:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    (found,) = (one for one in list_packages() if one.name == "onnxruntime")
+    return found
+
+
+def test_another_distribution_of_onnxruntime_is_found_and_named(monkeypatch):
+    found = found_runtimes(monkeypatch, "onnxruntime-openvino")
+    assert (found.version, found.distributions) == ("1.0", ("onnxruntime-openvino",))
+
+
+def test_two_distributions_of_onnxruntime_are_both_named(monkeypatch):
+    found = found_runtimes(monkeypatch, "onnxruntime-openvino", "onnxruntime")
+    assert found.distributions == ("onnxruntime", "onnxruntime-openvino")
+
+
 def test_the_command_that_installs_an_extra():
     assert install_command("keras") == "pip install 'onnxq[keras]'"
 

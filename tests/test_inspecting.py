@@ -16,6 +16,8 @@ from onnxq.datasets.values import DataRequest
 from onnxq.errors import SourceError
 from onnxq.events import tell_nobody
 from onnxq.inspecting import inspect_model
+from onnxq.quantization.weights import quantize_weights
+from onnxq.recipe_kinds import WeightOnly
 from onnxq.stages import InspectRequest, NotCompared, WeightError
 
 F = TensorProto.FLOAT
@@ -244,6 +246,27 @@ def test_weights_are_compared_with_a_reference(tmp_path):
     assert tensors["f"].error == NotCompared()
     assert found.reference == request.reference
     assert found.quantized_already.startswith("dynamic")
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_our_weight_recipes_are_told_with_errors(tmp_path, bits):
+    """A Conv takes int8 per channel; its matrix of 24 rows takes blocks of 16."""
+    path = cnn(tmp_path)
+    proto = onnx.load(path)
+    proto.graph.initializer[2].CopyFrom(weight("m", 24, 64))
+    proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 64
+    onnx.save(proto, path)
+    quantize_weights(path, tmp_path / "small.onnx", WeightOnly(bits, 128))
+    request = InspectRequest(path=str(tmp_path / "small.onnx"), reference=str(path))
+    tensors = {t.name: t for t in inspect_model(request, tmp_path, tell_nobody).quantized}
+    w, m = tensors["w"], tensors["m"]
+    assert (w.role, w.dtype, w.scheme, w.axis, w.scales) == ("weight", "int8", "symmetric", 0, 6)
+    assert (m.role, m.dtype, m.scheme, m.scales) == ("weight", f"uint{bits}", "symmetric", 2 * 64)
+    assert m.zero_point_min == m.zero_point_max == 1 << (bits - 1)
+    for tensor in (w, m):
+        assert isinstance(tensor.error, WeightError)
+        assert tensor.error.original == tensor.name
+        assert 0.1 < tensor.error.mean_error_scales < 0.35
 
 
 def test_what_has_no_original_says_so(tmp_path):

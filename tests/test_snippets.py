@@ -10,9 +10,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
+from onnxq.datasets.layouts import Layout, change_layout
 from onnxq.datasets.pixels import apply_preprocess
 from onnxq.datasets.preprocess import parse_preprocess
 from onnxq.estimates import exact
+from onnxq.findings import Finding
+from onnxq.integer_tensors import IntegerTensor, dequantize_array, quantize_array
 from onnxq.measurements import Latency, Size, Unjudged
 from onnxq.reports import (
     Artefact,
@@ -27,13 +30,13 @@ from onnxq.reports import (
     SourceFacts,
     Verdict,
 )
-from onnxq.snippets import serving_snippet
+from onnxq.snippets import _MOVES, serving_snippet
 from onnxq.tensors import Signature, TensorSpec
 
 FILE = "tiny.int8.onnx"
 
 
-def make_report(inputs, preprocess="", variants=None, threads=2):
+def make_report(inputs, preprocess="", variants=None, threads=2, findings=(), io=()):
     data = DataFacts(
         spec="x.npz",
         calibration_spec="",
@@ -66,6 +69,7 @@ def make_report(inputs, preprocess="", variants=None, threads=2):
             min_runtime="1.17",
             quantized_nodes=1,
             quantizable_nodes=1,
+            io=io,
         ),
         quality=Unjudged(),
         latencies=(latency,),
@@ -90,11 +94,11 @@ def make_report(inputs, preprocess="", variants=None, threads=2):
             sha256="",
             parity=ParityNotChecked(reason=""),
         ),
-        data=data if preprocess else NoData(),
+        data=data if preprocess or findings else NoData(),
         variants=(measured,) if variants is None else variants,
         reference="fp32",
         given_latencies=(),
-        findings=(),
+        findings=findings,
         limits=Limits(),
         verdict=Verdict(
             kind="ship", alias="int8", sentence="", detail="", candidates=1, limits_met=True
@@ -211,6 +215,80 @@ def test_the_session_is_the_measured_one(tmp_path, monkeypatch):
 def test_it_says_that_the_optimization_level_matters():
     code = serving_snippet(make_report((TensorSpec("x", "float32", ("N", 3)),)), "int8")
     assert "slower than float" in code
+
+
+def change(code, **evidence):
+    return Finding(code=code, subject="x.npz", message="It was changed.", evidence=evidence)
+
+
+def test_layout_and_dtype_are_changed_as_they_were_in_the_run(tmp_path):
+    expected = write_mean(tmp_path, "x", ["N", 3, 4, 5])
+    report = make_report(
+        (TensorSpec("x", "float32", ("N", 3, 4, 5)),),
+        findings=(
+            change("OQ128", input="x", dtype="float32"),
+            change("OQ129", input="x", layout="CHANNELS_FIRST"),
+            change("OQ129", input="other", layout="LEADING_AXIS"),
+        ),
+    )
+    images = np.random.default_rng(1).integers(0, 256, (2, 4, 5, 3), np.uint8)
+    wanted = expected(np.moveaxis(images, -1, 1))
+    np.testing.assert_allclose(served(tmp_path, report)(images), wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [one for one in Layout if one is not Layout.AS_IS])
+def test_each_layout_change_is_written_as_it_is_done(layout):
+    rows = np.arange(8 * 3, dtype=np.float32).reshape(2, 1, 3, 4, 1)[..., 0]
+    rows = rows[..., None] if layout is Layout.NO_TRAILING_AXIS else rows
+    found = eval(_MOVES[layout], {"np": np, "x": rows})  # noqa: S307 - our own words
+    np.testing.assert_array_equal(found, change_layout(rows, layout))
+
+
+IN = IntegerTensor(name="x", dtype="uint8", scale=0.1, zero_point=128)
+OUT = IntegerTensor(name="out", dtype="int8", scale=0.5, zero_point=-3)
+
+
+def write_integers(folder, *names):
+    """Write a model whose only output is the first of its integer inputs, with another type."""
+    values = [helper.make_tensor_value_info(n, TensorProto.UINT8, ["N", 2]) for n in names]
+    out = [helper.make_tensor_value_info("out", TensorProto.INT8, ["N", 2])]
+    nodes = [
+        helper.make_node("Cast", [names[0]], ["wide"], to=TensorProto.INT32),
+        helper.make_node("Sub", ["wide", "middle"], ["centred"]),
+        helper.make_node("Cast", ["centred"], ["out"], to=TensorProto.INT8),
+    ]
+    middle = onnx.numpy_helper.from_array(np.array(128, np.int32), "middle")
+    graph = helper.make_graph(nodes, "g", values, out, [middle])
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)])
+    onnx.save(model, folder / FILE)
+
+
+REALS = np.array([[0.0, 1.04], [-2.5, 99.0]], np.float32)
+
+
+def expected_reals(integers):
+    return dequantize_array((integers.astype(np.int32) - 128).astype(np.int8), OUT)
+
+
+def test_real_numbers_go_in_and_out_of_integer_models(tmp_path):
+    write_integers(tmp_path, "x")
+    predict = served(tmp_path, make_report((TensorSpec("x", "float32", ("N", 2)),), io=(IN, OUT)))
+    integers = quantize_array(REALS, IN)
+    for fed in (REALS, integers):
+        found = predict(fed)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected_reals(integers))
+
+
+def test_several_integer_inputs_are_fed_by_name(tmp_path):
+    write_integers(tmp_path, "x", "b")
+    inputs = (TensorSpec("x", "float32", ("N", 2)), TensorSpec("b", "float32", ("N", 2)))
+    io = (IN, IntegerTensor(name="b", dtype="uint8", scale=1.0, zero_point=0), OUT)
+    report = make_report(inputs, findings=(change("OQ128", input="b", dtype="float32"),), io=io)
+    given = {"x": REALS, "b": np.ones((2, 2), np.float64)}
+    found = served(tmp_path, report)(given)
+    np.testing.assert_array_equal(found, expected_reals(quantize_array(REALS, IN)))
+    assert given["x"] is REALS, "the caller's dict is left alone"
 
 
 def test_several_inputs_are_fed_by_name():

@@ -110,6 +110,45 @@ def test_static_quantizer_multiplies_beta_once_too_often(tmp_path):
     assert stock_sqnr_db(tmp_path) < 10
 
 
+def test_dynamic_quantizer_drops_a_weight_that_is_an_output(tmp_path):
+    """So onnxq.quantization.finishing puts it back (onnxruntime 1.31.1)."""
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], "head")
+    proto = quantizer_model([node], [quantizer_weight("w", 16, 16)])
+    proto.graph.output.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [16, 16]))
+    graph = onnx.load(stock_dynamic(proto, tmp_path)).graph
+    assert [output.name for output in graph.output] == ["y", "w"]
+    assert "w" not in {tensor.name for tensor in graph.initializer}
+
+
+def test_dynamic_quantizer_looks_into_no_function(tmp_path):
+    """So local functions are inlined (onnxruntime 1.31.1)."""
+    matmul = helper.make_node("MatMul", ["p", "v"], ["q"], "inner")
+    opsets = [helper.make_opsetid("", 17)]
+    body = helper.make_function("mine", "F", ["p", "v"], ["q"], [matmul], opsets)
+    proto = quantizer_model(
+        [helper.make_node("F", ["x", "w"], ["y"], "call", domain="mine")],
+        [quantizer_weight("w", 16, 16)],
+    )
+    proto.opset_import.append(helper.make_opsetid("mine", 1))
+    proto.functions.append(body)
+    stock_dynamic(proto, tmp_path)
+    assert read_model(tmp_path / "int8.onnx").quantized_nodes == 0
+
+
+def test_dynamic_quantizer_sorts_without_looking_into_bodies(tmp_path):
+    """So cleaning sorts again (onnxruntime 1.31.1)."""
+    output = helper.make_tensor_value_info("o", TensorProto.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Neg", ["a"], ["o"], "neg")], "b", [], [output])
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], "head"),
+        helper.make_node("If", ["flag"], ["y"], "if", then_branch=body, else_branch=body),
+    ]
+    flag = numpy_helper.from_array(np.array(True), "flag")
+    stock_dynamic(quantizer_model(nodes, [quantizer_weight("w", 16, 16), flag]), tmp_path)
+    kinds = [node.op_type for node in onnx.load(tmp_path / "int8.onnx").graph.node]
+    assert kinds.index("If") < kinds.index("MatMulInteger")
+
+
 def test_dynamic_quantizer_leaves_a_gemm_with_beta_float(tmp_path):
     node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], "fc", beta=0.5)
     weights = [quantizer_weight("w", 16, 16), quantizer_weight("b", 16)]
@@ -614,6 +653,24 @@ def test_a_dequantized_weight_of_a_convolution_is_computed_at_every_inference(tm
     open_session(tmp_path / "given.onnx", options)
     found = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
     assert found == ["DequantizeLinear", "Conv"]
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_blocks_of_zeros_return_noise_of_their_scale(tmp_path, bits):
+    """So onnxq.graph.weight_blocks gives them a scale of 2^-100 (onnxruntime 1.31.1)."""
+    middle = 0x88 if bits == 4 else 0x80
+    product = helper.make_node(
+        "MatMulNBits", ["x", "q", "s"], ["y"], "nbits", domain="com.microsoft",
+        K=16, N=16, bits=bits, block_size=16, accuracy_level=4,
+    )  # fmt: skip
+    constants = [
+        numpy_helper.from_array(np.full((16, 1, 2 * bits), middle, np.uint8), "q"),
+        numpy_helper.from_array(np.ones(16, np.float32), "s"),
+    ]
+    proto = quantizer_model([product], constants)
+    proto.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    onnx.save(proto, tmp_path / "zeros.onnx")
+    assert np.abs(open_predict(tmp_path / "zeros.onnx")(QUANTIZER_ROWS)["y"]).max() > 0
 
 
 # What torch 2.13's TorchScript exporter gets wrong, and conversion/from_torch_traced.py mends.

@@ -313,3 +313,90 @@ def test_recipes_are_described():
     assert one == facts["int8"]
     with pytest.raises(onnxq.RecipeError, match="int9"):
         onnxq.recipes("int9")
+
+
+def test_checking_and_planning_make_no_folder(tiny_task, tmp_path):
+    out = tmp_path / "a" / "b" / "out"
+    onnxq.run.plan(str(tiny_task.model), data=str(tiny_task.rows), out=str(out))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(onnxq.DatasetError):
+        onnxq.quantize(str(tiny_task.model), calib=str(tmp_path / "none.npz"), out=str(out))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_writes_a_folder_and_no_file(tiny_task, tmp_path):
+    with pytest.raises(onnxq.UsageError, match="a run writes a folder"):
+        onnxq.run.plan(str(tiny_task.model), out=str(tmp_path / "model.onnx"))
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "rows.py:rows", "metric.py:fn"])
+def test_what_the_user_wrote_is_never_replaced(name, tiny_task, tmp_path):
+    file, _, _ = name.partition(":")
+    (tmp_path / file).write_text('[recipe.careful]\nbase = "int8"\n', encoding="utf-8")
+    text = str(tmp_path / name)
+    options = {
+        "mine.toml": {"recipe": (text,), "data": str(tiny_task.rows)},
+        "rows.py": {"data": text},
+        "metric.py": {"data": str(tiny_task.rows), "metric": text},
+    }[name.removesuffix(":rows").removesuffix(":fn")]
+    with pytest.raises(onnxq.UsageError, match="holds") as caught:
+        onnxq.run.plan(str(tiny_task.model), out=str(tmp_path), overwrite=True, **options)
+    assert file in caught.value.message
+
+
+def test_a_plan_says_that_a_function_alone_knows_its_rows(tiny_task, tmp_path):
+    plan = onnxq.run.plan(str(tiny_task.model), data="rows.py:rows", out=str(tmp_path / "out"))
+    assert (plan.evaluation_rows, plan.calibration_rows, plan.detectable_drop) == (-1, -1, 0.0)
+    assert plan.disk_bytes == 0, "unknown"
+
+
+def test_a_plan_counts_what_the_work_folder_holds(tiny_task, tmp_path):
+    plan = onnxq.run.plan(
+        str(tiny_task.model), data=str(tiny_task.rows), out=str(tmp_path / "out"), seconds=0.5
+    )
+    rows, models = 400 * 3 * 12 * 12 * 4, tiny_task.model.stat().st_size
+    assert rows < plan.disk_bytes < 2 * rows + 20 * models
+    assert plan.memory_bytes > 10**8, "the quantizers alone weigh that much"
+    (latency,) = (step for step in plan.steps if step.name == "measure latency")
+    assert latency.seconds > 5, "five fresh processes of four models"
+
+
+def renamed(tiny_task, folder):
+    """Write the tiny model with other names of its input and output."""
+    model = onnx.load(tiny_task.model)
+    model.graph.input[0].name, model.graph.output[0].name = "pixels", "logits"
+    model.graph.node[0].input[0], model.graph.node[-1].output[0] = "pixels", "logits"
+    onnx.save(model, folder / "renamed.onnx")
+    return folder / "renamed.onnx"
+
+
+def test_models_of_other_names_are_fed_and_compared_and_declared_each(tiny_task, tmp_path):
+    other = renamed(tiny_task, tmp_path)
+    done = onnxq.profile(
+        (str(tiny_task.model), str(other)),
+        data=str(tiny_task.rows),
+        input=("x:Nx3x12x12", "pixels:Nx3x12x12"),
+        seconds=0.5,
+        threads=(1, 64),
+    )
+    first, second = done.rows
+    assert isinstance(first, Profiled)
+    assert isinstance(second, Profiled)
+    assert second.quality.agreement.outputs[0].sqnr_db > 100
+    assert second.quality.accuracy.drop.value == 0
+    (finding,) = (one for one in done.findings if one.code == "OQ209")
+    assert finding.evidence["threads"] == 64
+
+
+def test_weights_are_for_the_factory_among_models(tiny_task, tmp_path):
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes((2).to_bytes(8, "little") + b"{}")
+    (tmp_path / "nets.py").write_text("", encoding="utf-8")
+    factory = f"{tmp_path / 'nets.py'}:build"
+    with onnxq.profile.planned((str(tiny_task.model), factory), weights=str(weights)) as plan:
+        assert plan.models[factory].source.weights.path == str(weights)
+    with (
+        pytest.raises(onnxq.UsageError, match="--weights"),
+        onnxq.profile.planned((str(tiny_task.model),), weights=str(weights)),
+    ):
+        pass

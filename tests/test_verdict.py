@@ -181,6 +181,27 @@ def test_truth_table_of_one_candidate(speed, flips, limits, kind, met):
     assert (found.kind, found.limits_met) == (kind, met)
 
 
+@pytest.mark.parametrize(
+    ("speed", "flips", "limits", "broken"),
+    [
+        (FAST, NO_DROP, GIVEN_DROP, ()),
+        (FAST, UNSURE, GIVEN_DROP, ("max_drop",)),
+        (FAST, LOSES, GIVEN_DROP, ("max_drop",)),
+        (FAST, NO_DROP, SMALL, ("max_size",)),
+        (TIE, NO_DROP, GIVEN_SPEED, ("min_speedup",)),
+        (FAST_AT_ONE, UNSURE, GIVEN_DROP, ("max_drop",)),
+        (
+            TIE,
+            NO_DROP,
+            Limits(min_speedup=1.5, min_speedup_given=True, max_size_bytes=1),
+            ("min_speedup", "max_size"),
+        ),
+    ],
+)
+def test_broken_limits_are_named(speed, flips, limits, broken):
+    assert one(speed, flips, limits).broken_limits == broken
+
+
 def test_ship_sentence():
     speed = (ratio(1.97, 2.05), ratio(1.6, 1.8, threads=2))
     found = verdict(measured("int8", speed, top1(3, 1, 2000)))

@@ -36,13 +36,13 @@ def _sources(plan: Plan) -> str:
 
 
 def _rows(plan: Plan) -> str:
-    said = [
-        f"{count_noun(plan.evaluation_rows, 'row')} to judge on" if plan.evaluation_rows else "",
-        f"{count_noun(plan.calibration_rows, 'row')} to calibrate on"
-        if plan.calibration_rows
-        else "",
-    ]
-    return ", ".join(filter(None, said)) or "none"
+    counts = {"judge": plan.evaluation_rows, "calibrate": plan.calibration_rows}
+    said = [f"{_count(count)} to {verb} on" for verb, count in counts.items() if count]
+    return ", ".join(said) or "none"
+
+
+def _count(rows: int) -> str:
+    return count_noun(rows, "row") if rows > 0 else "as many rows as your function gives"
 
 
 def _detectable(plan: Plan) -> str:

@@ -1,11 +1,17 @@
 """What every door of this package hands back."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from onnxq.arrays import Predict
+from onnxq.arrays import Array, Predict
 from onnxq.conversion.tolerances import FLOAT32, Tolerance
 from onnxq.findings import Finding
 from onnxq.sources import InputDeclaration
+
+
+def no_layers(_: Mapping[str, Array]) -> dict[str, Array]:
+    """Tell nothing of what a source computes inside: :attr:`Export.layers` of most."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,8 @@ class Export:
         doubt: What a difference between file and source would probably come from; empty where
             nothing is known.
         known_inputs: Inputs whose integer values the source itself bounds.
+        layers: The integer activations of the source, by their names in the file, for a proof
+            layer by layer; none where it does not tell them.
     """
 
     exporter: str
@@ -34,3 +42,4 @@ class Export:
     quantized_already: str = ""
     doubt: str = ""
     known_inputs: tuple[InputDeclaration, ...] = ()
+    layers: Predict = no_layers

@@ -20,15 +20,17 @@ from onnxq.errors import SourceError
 
 _REACHING_OUT = re.compile(
     r"PyFunc|File|Reader|Record|Dataset|Rpc|Remote|Summary|Debug|Print|Snapshot|Save|Restore|"
-    r"Checkpoint|BigQuery|ImmutableConst|LMDB|Sql|Proto|Socket|Http|Iterator|Send$|Recv$|Shell"
+    r"Checkpoint|BigQuery|ImmutableConst|LMDB|Sql|Proto|Socket|Http|Iterator|Send$|Recv$|Shell|"
+    r"Dump|LoadAndRemap|Vocab|Skipgram|FixedUnigram|Session|Event|Sleep|"
+    r"Xla|Mlir|TPU|TRT|Collective|Nccl"
 )
-"""What the names of TensorFlow's operators for files, Python, the network and logs have in them
-(tensorflow/core/ops of TensorFlow 2.21); harmless ones among them are refused too."""
+"""What the names of TensorFlow's operators for files, Python, the network, logs and machine code
+have in them (tensorflow/core/ops of TensorFlow 2.21); harmless ones among them are refused too."""
 
 _CHECKPOINTING = frozenset({
     "Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "RestoreSlice", "MergeV2Checkpoints",
 })  # fmt: skip
-"""Every SavedModel has them in a saver of its own, which runs only where a signature reaches it."""
+"""Every SavedModel has them in a saver of its own, which nothing here runs."""
 
 _HARMLESS = frozenset({"ShardedFilename"})
 """A saver's too: it formats a name."""
@@ -115,7 +117,7 @@ def reaching_out(meta_graph: MetaGraphDef) -> Counter[str]:
 
     Returns:
         Those in the graph and in every library function, called or not; a saver's own only
-        where a signature or an initializer reaches them.
+        where a signature, an initializer, or a function that loading can call reaches them.
     """
     graph = meta_graph.graph_def
     everywhere = Counter(node.op for node in _all_nodes(graph))
@@ -165,13 +167,17 @@ def _all_nodes(graph: GraphDef) -> Iterator[NodeDef]:
 
 
 def _reached(meta_graph: MetaGraphDef) -> Iterator[NodeDef]:
-    """Yield what a signature or an initializer runs."""
+    """Yield what a signature, an initializer or an object's function runs.
+
+    TensorFlow calls functions of objects, such as a table's creator, while it loads them; a
+    saver's functions are none of an object's.
+    """
     graph = meta_graph.graph_def
     nodes = {node.name: node for node in graph.node}
     functions = {function.signature.name: function for function in graph.library.function}
     waiting = [_node_of(name) for name in _roots(meta_graph)]
     seen: set[str] = set()
-    called: list[str] = []
+    called = list(meta_graph.object_graph_def.concrete_functions)
     while waiting:
         node = nodes.get(waiting.pop())
         if node is None or node.name in seen:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from onnxq.conversion.exports import Export
+from onnxq.conversion.exports import Export, no_layers
 from onnxq.conversion.from_keras_backend import quiet_tf2onnx, said, tf2onnx
 from onnxq.conversion.from_keras_tracing import OPSET, exporter_name
 from onnxq.conversion.from_tflite_files import TfliteContents, read_tflite
@@ -66,6 +66,7 @@ def convert_tflite(path: Path, destination: Path) -> Export:
         tolerance=_tolerance(contents),
         quantized_already=f"by TFLite: {quantized}" if quantized else "",
         known_inputs=tuple(map(_bounds, (one for one in model.inputs if one.scale))),
+        layers=model.layers if contents.integer_activations else no_layers,
     )
 
 

@@ -23,7 +23,6 @@ _DAMAGE = (struct.error, IndexError, ValueError, TypeError, AttributeError, Unic
 """What flatbuffers' Python classes raise beyond the end of a file."""
 
 _CUSTOM = BuiltinOperator.CUSTOM
-_MOST_BYTE_CODE = BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
 _NAMES = {value: name for name, value in vars(BuiltinOperator).items() if name.isupper()}
 _AGAIN = "Download it again, or convert the model again where it was made."
 _INT8_HINT = """\
@@ -139,8 +138,7 @@ def _walk(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - generated without type
 
 def _operator(code: Any) -> tuple[str, bool]:  # noqa: ANN401 - generated without types
     """Return an operator's name, and whether it is not TFLite's own."""
-    number = code.DeprecatedBuiltinCode()
-    number = code.BuiltinCode() if number == _MOST_BYTE_CODE else number
+    number = max(code.DeprecatedBuiltinCode(), code.BuiltinCode())  # as TFLite itself reads it
     if number == _CUSTOM:
         return code.CustomCode().decode(), True
     if number not in _NAMES:

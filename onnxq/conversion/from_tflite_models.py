@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from onnxq.errors import InferenceError, SourceError
 from onnxq.tensors import Dim
 
 _DEPRECATED = r"\s*Warning: tf\.lite\.Interpreter is deprecated"
+_OWN_KERNELS = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 _GENERIC = re.compile(r"(?:serving_default_)?(.+?)(?::0)?")
 """How TFLite's converter calls the tensor behind an input that a signature calls ``\\1``."""
 
@@ -55,11 +57,13 @@ class TfliteModel:
     both, by dozens of steps behind a softmax.
 
     Attributes:
+        path: The file.
         interpreter: TFLite's.
         inputs: In the signature's order.
         outputs: In the signature's order.
     """
 
+    path: Path
     interpreter: Any
     inputs: tuple[Terminal, ...]
     outputs: tuple[Terminal, ...]
@@ -78,15 +82,42 @@ class TfliteModel:
             hint = "Check that the rows are what the model expects."
             raise InferenceError(message, code="OQ173", hint=hint) from error
 
+    def layers(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
+        """Return every quantized tensor that the file stores, or computes on arrays by name.
+
+        TFLite's own kernels run it: XNNPACK's keep nothing between layers.
+
+        Args:
+            arrays: One by each input's name.
+
+        Returns:
+            Integers by the tensors' names in the ONNX graph.
+        """
+        with deprecation_silenced():
+            interpreter = tf.lite.Interpreter(
+                str(self.path),
+                experimental_op_resolver_type=_OWN_KERNELS,
+                experimental_preserve_all_tensors=True,
+            )
+        self._invoke(interpreter, arrays)
+        names = {one.tensor: one.port.name for one in self.outputs}
+        return {
+            names.get(one["name"], one["name"]): interpreter.get_tensor(one["index"])
+            for one in _quantized(interpreter)
+        }
+
     def _run(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
-        for one in self.inputs:
-            self.interpreter.resize_tensor_input(one.index, arrays[one.port.name].shape)
-        self.interpreter.allocate_tensors()
-        for one in self.inputs:
-            self.interpreter.set_tensor(one.index, arrays[one.port.name])
-        self.interpreter.reset_all_variables()
-        self.interpreter.invoke()
+        self._invoke(self.interpreter, arrays)
         return {one.port.name: self.interpreter.get_tensor(one.index) for one in self.outputs}
+
+    def _invoke(self, interpreter: Any, arrays: Mapping[str, Array]) -> None:  # noqa: ANN401 - TensorFlow has no types
+        for one in self.inputs:
+            interpreter.resize_tensor_input(one.index, arrays[one.port.name].shape)
+        interpreter.allocate_tensors()
+        for one in self.inputs:
+            interpreter.set_tensor(one.index, arrays[one.port.name])
+        interpreter.reset_all_variables()
+        interpreter.invoke()
 
 
 def open_tflite(path: Path, contents: TfliteContents) -> TfliteModel:
@@ -117,10 +148,25 @@ def open_tflite(path: Path, contents: TfliteContents) -> TfliteModel:
     else:
         input_names, output_names = _own_names(inputs, {}), _own_names(outputs, inputs)
     return TfliteModel(
+        path=path,
         interpreter=interpreter,
         inputs=tuple(_terminal(name, inputs[tensor]) for name, tensor in input_names.items()),
         outputs=tuple(_terminal(name, outputs[tensor]) for name, tensor in output_names.items()),
     )
+
+
+def _quantized(interpreter: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - TensorFlow has no types
+    """List the quantized tensors that operators of the main graph read or write, by unique names.
+
+    TFLite's own scratch tensors have neither names nor scales.
+    """
+    found = interpreter.get_tensor_details()
+    counts = Counter(one["name"] for one in found)
+    return [
+        one
+        for one in found
+        if one["quantization_parameters"]["scales"].size and counts[one["name"]] == 1
+    ]
 
 
 def _details(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
-from onnxq.arrays import Predict
+import msgspec
+
+from onnxq.arrays import Array, Predict
 from onnxq.conversion.declarations import check_declared
+from onnxq.conversion.exports import no_layers
+from onnxq.conversion.layer_proofs import check_layers
 from onnxq.conversion.parity import check_parity
+from onnxq.conversion.parity_probes import make_probes
 from onnxq.conversion.proof_rows import probe_rows
 from onnxq.conversion.written import Framework, Written
 from onnxq.errors import ConversionError, InferenceError, ParityError, SourceError
@@ -61,6 +66,7 @@ def _prove(
             tolerance=written.tolerance,
             probes=written.probes,
         )
+        parity = _prove_layers(written, request, model, rows, parity)
     except ParityError as error:
         hint = f"{written.doubt}\n{error.hint}" if written.doubt else error.hint
         raise ParityError(error.message, code=error.code, hint=hint) from error
@@ -69,6 +75,29 @@ def _prove(
             raise
         return ParityNotChecked(reason=f"what was changed is exact, and {error.message}"), ()
     return parity, ()
+
+
+def _prove_layers(
+    written: Written,
+    request: ConvertRequest,
+    model: OnnxModel,
+    rows: dict[str, Array],
+    parity: Parity,
+) -> Parity:
+    """Compare layer by layer too, where the source tells what it computes inside."""
+    probes = make_probes(
+        model.signature,
+        rows,
+        written.declared,
+        traced_rows=written.traced_rows,
+        seed=request.seed,
+    )
+    counts = [
+        check_layers(Path(model.path), probe.inputs, layers)
+        for probe in (() if written.layers is no_layers else probes)
+        if (layers := written.layers(probe.inputs))
+    ]
+    return msgspec.structs.replace(parity, layers=max(counts, default=0))
 
 
 def load_written(path: Path | str, framework: Framework) -> Predict:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from onnxq.arrays import Predict
-from onnxq.conversion.exports import Export
+from onnxq.conversion.exports import Export, no_layers
 from onnxq.conversion.parity_probes import Probe
 from onnxq.conversion.tolerances import FLOAT32, Tolerance
 from onnxq.errors import MissingDependencyError
@@ -40,6 +40,7 @@ class Written:
         doubt: What a difference between file and source would probably come from; empty where
             nothing is known.
         probes: What is compared on; made for the occasion where there are none.
+        layers: As :class:`~onnxq.conversion.exports.Export` has it.
     """
 
     framework: Framework
@@ -53,6 +54,7 @@ class Written:
     exact: bool = False
     doubt: str = ""
     probes: tuple[Probe, ...] = ()
+    layers: Predict = no_layers
 
 
 def written(
@@ -84,6 +86,7 @@ def written(
         quantized_already=export.quantized_already,
         tolerance=export.tolerance,
         doubt=export.doubt,
+        layers=export.layers,
     )
 
 

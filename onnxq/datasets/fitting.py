@@ -140,14 +140,29 @@ def describe_fit(fit: RowFit, title: str) -> list[Finding]:
             f"{layout.value.capitalize()} in {fit.array.name!r}, because the model wants rows "
             f"of {list(fit.wanted.shape[1:])} for {fit.wanted.name!r}."
         )
-        findings.append(Finding(code="OQ129", subject=title, message=message))
+        findings.append(
+            Finding(
+                code="OQ129",
+                subject=title,
+                message=message,
+                evidence={"input": fit.wanted.name, "layout": layout.name},
+            )
+        )
     if fit.cast.changes and fit.array.is_typed and fit.preprocess == AsGiven():
         message = (
             f"{fit.array.name!r} was cast from {fit.cast.source} to {fit.cast.target}, because "
             f"the model's input {fit.wanted.name!r} is {fit.wanted.dtype}."
         )
         fix = _SCALE_FIX if fit.array.is_bytes and fit.cast.target.kind == "f" else ""
-        findings.append(Finding(code="OQ128", subject=title, message=message, fix=fix))
+        findings.append(
+            Finding(
+                code="OQ128",
+                subject=title,
+                message=message,
+                evidence={"input": fit.wanted.name, "dtype": fit.cast.target.name},
+                fix=fix,
+            )
+        )
     return findings
 
 

@@ -56,11 +56,12 @@ def read_labels(values: Array, signature: Signature, title: str, name_row: RowNa
         name_row: Names a row for a person.
 
     Returns:
-        The labels.
+        The labels. Integers below 0 are targets where the outputs do not say that they score
+        classes.
 
     Raises:
-        DatasetError: OQ125, if they are neither, negative or out of the model's range; OQ123 if
-            a target is not finite.
+        DatasetError: OQ125, if they are neither, or out of the range of the model's classes;
+            OQ123 if a target is not finite.
     """
     if values.dtype.kind not in "biuf":
         message = f"the labels in {title} are {values.dtype}: expected integers."
@@ -146,16 +147,28 @@ def _classes(
 ) -> Labels:
     known = _known_classes(signature)
     lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 and not known:
+        return Labels(values.astype(np.int64), 0, (*findings, _note_negative(lowest, title)))
     if lowest < 0 or (known and highest >= known):
         wrong = lowest if lowest < 0 else highest
         row = name_row(int((values == wrong).argmax()))
-        wanted = f"0 to {known - 1}, the model's {known} classes" if known else "0 or more"
+        wanted = f"0 to {known - 1}, the model's {known} classes"
         message = f"row {row} in {title} has the label {wrong}: expected {wanted}."
         hint = "Check that labels and model go together."
         if lowest == 1 and highest == known:
             hint = "Labels seem to count from 1. Store them from 0:  y=y - 1"
         raise DatasetError(message, code="OQ125", hint=hint)
     return Labels(values.astype(np.int64), highest + 1, findings)
+
+
+def _note_negative(lowest: int, title: str) -> Finding:
+    return Finding(
+        code="OQ130",
+        subject=title,
+        message=f"The labels are integers from {lowest} up: they are targets, and not classes.",
+        fix="If they are classes, such as -1 and 1, store them from 0.",
+        severity="warning",
+    )
 
 
 def _known_classes(signature: Signature) -> int:

@@ -17,6 +17,7 @@ from onnxq.arrays import Array
 from onnxq.graph.edits import attribute_int, walk_graphs
 from onnxq.graph.nodes import walk_nodes
 from onnxq.graph.quantized_tensors import TensorQuantization, list_quantized
+from onnxq.graph.weight_blocks import unpack_bits
 
 _BYTE_BITS = 8
 
@@ -27,7 +28,8 @@ class DequantizedWeight:
 
     Attributes:
         tensor: How it is quantized.
-        values: Real numbers, in the shape that they are stored in; ``[N, K]`` for MatMulNBits.
+        values: Real numbers, in the shape that they are stored in; ``[K, N]`` for MatMulNBits, and
+            for DynamicQuantizeLSTM as the standard LSTM has them: ``[directions, gates, inputs]``.
         scales: The scale of each value; broadcasts to the shape of ``values``.
     """
 
@@ -45,7 +47,7 @@ def list_dequantized(proto: ModelProto) -> Iterator[DequantizedWeight]:
     Yields:
         Those whose integers and scales are constants and fit each other.
     """
-    stored = _constants(proto)
+    stored = {n: onnx.numpy_helper.to_array(tensor) for n, tensor in constants_of(proto).items()}
     readers = {(slot, name): node for node in walk_nodes(proto.graph)
                for slot, name in enumerate(node.input)}  # fmt: skip
     for tensor in list_quantized(proto):
@@ -62,11 +64,14 @@ def list_dequantized(proto: ModelProto) -> Iterator[DequantizedWeight]:
             continue
         elif linear is not None and linear.op_type == "QuantizeLinear":
             yield _round_trip(tensor, integers)
+        elif tensor.operator == "DynamicQuantizeLSTM":
+            yield _turned(_dequantize(tensor, integers.astype(np.float64)))
         else:
             yield _dequantize(tensor, integers.astype(np.float64))
 
 
-def _constants(proto: ModelProto) -> dict[str, Array]:
+def constants_of(proto: ModelProto) -> dict[str, TensorProto]:
+    """Return initializers and Constant nodes, by name, those of subgraphs included."""
     tensors: dict[str, TensorProto] = {}
     for graph in walk_graphs(proto.graph):
         tensors |= {tensor.name: tensor for tensor in graph.initializer}
@@ -75,7 +80,7 @@ def _constants(proto: ModelProto) -> dict[str, Array]:
             for node in graph.node
             if node.op_type == "Constant" and node.attribute[0].name == "value"
         }
-    return {name: onnx.numpy_helper.to_array(tensor) for name, tensor in tensors.items()}
+    return tensors
 
 
 def _layout(size: int, axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -105,6 +110,11 @@ def _dequantize(tensor: TensorQuantization, integers: Array) -> DequantizedWeigh
     scales = _spread(tensor.scales, tensor.axis, integers.shape)
     points = _spread(tensor.zero_points, tensor.axis, integers.shape)
     return DequantizedWeight(tensor, (integers - points) * scales, scales)
+
+
+def _turned(weight: DequantizedWeight) -> DequantizedWeight:
+    scales = np.broadcast_to(weight.scales, weight.values.shape)
+    return DequantizedWeight(weight.tensor, weight.values.swapaxes(-1, -2), scales.swapaxes(-1, -2))
 
 
 def _round_trip(tensor: TensorQuantization, floats: Array) -> DequantizedWeight:
@@ -146,7 +156,7 @@ def _unpack_blocks(
     blocks, scales = -(-columns // block), stored[node.input[2]]
     points = _operand(node, 3, stored, np.full(rows * blocks, 1 << (bits - 1)))
     if points.dtype == np.uint8 and points.size * _BYTE_BITS >= rows * blocks * bits:
-        points = _unpack(points.reshape(rows, -1), bits)[:, :blocks]
+        points = unpack_bits(points.reshape(rows, -1), bits)[:, :blocks]
     whole = packed.size * _BYTE_BITS == rows * blocks * block * bits
     if not whole or {scales.size, points.size} != {rows * blocks}:
         return
@@ -155,17 +165,11 @@ def _unpack_blocks(
         table = values.astype(np.float64).reshape(rows, blocks)
         return np.repeat(table, block, axis=1)[:, :columns]
 
-    values = _unpack(packed.reshape(rows, -1), bits)[:, :columns].astype(np.float64)
-    yield DequantizedWeight(tensor, (values - spread(points)) * spread(scales), spread(scales))
+    values = unpack_bits(packed.reshape(rows, -1), bits)[:, :columns].astype(np.float64)
+    dequantized = (values - spread(points)) * spread(scales)
+    yield DequantizedWeight(tensor, dequantized.T, spread(scales).T)
 
 
 def _operand(node: NodeProto, slot: int, stored: dict[str, Array], default: Array) -> Array:
     name = node.input[slot] if len(node.input) > slot else ""
     return stored.get(name, default)
-
-
-def _unpack(packed: Array, bits: int) -> Array:
-    """Unpack bytes along the last axis, low bits first."""
-    shifts = np.arange(0, _BYTE_BITS, bits, dtype=np.uint8)
-    parts = (packed[..., None] >> shifts) & ((1 << bits) - 1)
-    return parts.reshape(*packed.shape[:-1], -1)

@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, TypeProto
 
 from onnxq.graph.edits import copy_of, element_types, walk_graphs
 from onnxq.graph.nodes import walk_nodes
-from onnxq.graph.refusals import MULTIPLIERS
+from onnxq.graph.operator_kinds import MULTIPLIERS
 
 _OTHERS: dict[int, str] = {
     TensorProto.FLOAT16: "float16",

@@ -1,8 +1,8 @@
 """How much of a float model became integer in a quantized one, and why the rest did not.
 
-A node counts if it multiplies and adds (:data:`~onnxq.graph.refusals.MULTIPLIERS`) or looks rows
-up in a float table: that is where a model's bytes and its time are. Nodes that only move, add or
-activate follow their neighbours and are not counted.
+A node counts if it multiplies and adds (:data:`~onnxq.graph.operator_kinds.MULTIPLIERS`) or looks
+rows up in a float table: that is where a model's bytes and its time are. Nodes that only move, add
+or activate follow their neighbours and are not counted.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto
 
 from onnxq.graph.edits import initializers_of, producers_of
 from onnxq.graph.nodes import walk_nodes
-from onnxq.graph.refusals import MULTIPLIERS
+from onnxq.graph.operator_kinds import MULTIPLIERS
 from onnxq.graph.scoped_nodes import why_kept_float
 from onnxq.scopes import EVERYTHING, QuantizationScope
 
@@ -40,7 +40,8 @@ _REASONS: dict[Kind, dict[str, str]] = {
         "Gather": "a table is looked up, not computed: static int8 leaves it float",
     },
 }
-_NO_WEIGHT = "it has no weight of its own that the recipe can store"
+_IN_A_BODY = "it stands in the body of an If, Loop or Scan"
+_NOTHING = "the recipe has nothing for its type"
 _INTEGER_RESULTS = frozenset({"QuantizeLinear"})
 _MATRIX_RANK = 2
 _ABSORBED = frozenset({"Relu", "Clip"})
@@ -87,7 +88,7 @@ def count_quantized(
     left: dict[str, str] = {}
     for node in nodes:
         if id(node) not in top:
-            left[node.name] = "it stands in the body of an If, Loop or Scan"
+            left[node.name] = _IN_A_BODY
         elif not is_integer(node):
             reason = why_kept_float(node, scope)
             left[node.name] = reason or _reason(node, kind, initializers_of(original.graph))
@@ -112,8 +113,11 @@ def count_changed(
         The count, with a reason for each node that did not change.
     """
     nodes = counted_nodes(original)
+    top = {id(node) for node in original.graph.node}
     left = {
-        node.name: reasons.get(node.name) or why_kept_float(node, scope) or _NO_WEIGHT
+        node.name: reasons.get(node.name)
+        or why_kept_float(node, scope)
+        or (_NOTHING if id(node) in top else _IN_A_BODY)
         for node in nodes
         if node.name not in changed
     }

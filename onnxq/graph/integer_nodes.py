@@ -208,7 +208,8 @@ def _why_not_conv(node: onnx.NodeProto, flow: TensorFlow) -> str:
 
 
 def _why_not_gemm(node: onnx.NodeProto, flow: TensorFlow) -> str:
-    # onnxruntime 1.31 scales the bias by beta and forgets alpha: silently wrong (-4 dB).
+    # onnxruntime 1.31 scales the bias by beta once too often: silently wrong (-4 dB). Preparation
+    # folds both into constants; what is left of them is rare.
     if _attribute(node, "alpha", 1.0) != 1.0 or _attribute(node, "beta", 1.0) != 1.0:
         return "alpha or beta is not 1"
     return _why_not_conv(node, flow)

@@ -11,18 +11,13 @@ from google.protobuf.message import DecodeError
 
 from onnxq.errors import SourceError
 from onnxq.graph.integer_io import read_integer_io
-from onnxq.graph.nodes import default_opset, walk_nodes
+from onnxq.graph.nodes import default_opset, is_quantizing, walk_nodes
 from onnxq.graph.portability import min_runtime
 from onnxq.integer_tensors import with_scales
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.tensors import DTYPES, Dim, DType, Signature, TensorSpec
 
-_QUANTIZED = frozenset({
-    "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
-    "ConvInteger", "MatMulInteger", "QGemm", "QAttention", "MatMulNBits", "DynamicQuantizeLSTM",
-    "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "QLinearAdd", "QLinearMul",
-})  # fmt: skip
 _LARGEST_FILE_BYTES = 2**31 - 1
 _HINT = "Export the model again, or check the download: onnx.checker tells more."
 
@@ -105,7 +100,7 @@ def describe_model(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
         opset=default_opset(proto),
         ir_version=proto.ir_version,
         operators=dict(sorted(operators.items())),
-        quantized_nodes=sum(n for name, n in operators.items() if name in _QUANTIZED),
+        quantized_nodes=sum(n for name, n in operators.items() if is_quantizing(name)),
         sha256=_sha256((Path(path), *map(Path, side_files))),
         side_files=side_files,
         min_runtime=min_runtime(proto),

@@ -4,6 +4,14 @@ from collections.abc import Iterator
 
 import onnx
 
+_QUANTIZING = ("uantize", "QLinear", "Integer", "NBits", "QGemm", "QAttention", "QMoE")
+"""What the names of integer operators of ``ai.onnx`` and ``com.microsoft`` have in them."""
+
+
+def is_quantizing(operator: str) -> bool:
+    """Tell whether nodes of a type quantize, dequantize or compute with quantized integers."""
+    return any(sign in operator for sign in _QUANTIZING)
+
 
 def default_opset(proto: onnx.ModelProto) -> int:
     """Return the version of the standard operator set that a model imports; 0 if none."""

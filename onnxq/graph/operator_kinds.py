@@ -1,4 +1,9 @@
-"""Operator types, by what a static QDQ recipe can do with them."""
+"""Operator types, by what a recipe can do with them."""
+
+MULTIPLIERS = frozenset({
+    "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Attention", "Einsum",
+})  # fmt: skip
+"""Operators that multiply and add: where the time goes, and what quantizing is about."""
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 JOINING = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu"})

@@ -6,12 +6,9 @@ from collections.abc import Iterable, Iterator
 from onnx import ModelProto, NodeProto
 
 from onnxq.graph.edits import walk_graphs
-from onnxq.graph.nodes import walk_nodes
+from onnxq.graph.nodes import is_quantizing, walk_nodes
 from onnxq.graph.quantized_tensors import TensorQuantization, list_quantized
 from onnxq.wording import count_noun
-
-_SIGNS = ("uantize", "QLinear", "Integer", "NBits", "QGemm", "QAttention", "QMoE")
-"""What the names of integer operators of ``ai.onnx`` and ``com.microsoft`` have in them."""
 
 _DYNAMIC = ("DynamicQuantize", "MatMulInteger", "ConvInteger")
 _BLOCKED = frozenset({"MatMulNBits", "GatherBlockQuantized", "MatMulBnb4"})
@@ -29,19 +26,15 @@ def describe_quantization(proto: ModelProto) -> str:
         Such as ``static, as QuantizeLinear pairs: 20 weights in int8, per channel; 31
         activations in uint8``; empty for a float model.
     """
-    found = Counter(node.op_type for node in walk_nodes(proto.graph) if is_quantizing(node))
-    if not found:
-        return ""
+    operators = (node.op_type for node in walk_nodes(proto.graph))
+    found = Counter(filter(is_quantizing, operators))
     tensors = list_quantized(proto)
-    in_blocks = found.keys() <= _BLOCKED
+    if not found and not tensors:
+        return ""
+    in_blocks = all(tensor.operator in _BLOCKED for tensor in tensors)
     parts = [_part(tensors, role, in_blocks=in_blocks) for role in ("weight", "activation")]
     listed = "; ".join(part for part in parts if part) or _operators(found)
     return f"{', '.join(_kinds(proto, found, tensors))}: {listed}"
-
-
-def is_quantizing(node: NodeProto) -> bool:
-    """Tell whether a node quantizes, dequantizes or computes with quantized integers."""
-    return any(sign in node.op_type for sign in _SIGNS)
 
 
 def _kinds(
@@ -59,11 +52,19 @@ def _kinds(
             yield "some weights still in float before their QuantizeLinear (as trained)"
     if dynamic:
         yield "dynamic, activations quantized while it runs"
-    if found.keys() & _BLOCKED:
-        yield f"weights only, in blocks ({', '.join(sorted(found.keys() & _BLOCKED))})"
+    forms = ["as integers behind Cast and Mul"] if _has_scaled(tensors) else []
+    blocked = ", ".join(sorted(found.keys() & _BLOCKED))
+    forms += [f"in blocks ({blocked})"] if blocked else []
+    if forms:
+        yield f"weights only, {' and '.join(forms)}"
     rest = [name for name in found if name not in _PAIRS | _BLOCKED]
     if any(not name.startswith(_DYNAMIC) for name in rest):
         yield "static, as integer operators"
+
+
+def _has_scaled(tensors: tuple[TensorQuantization, ...]) -> bool:
+    """Tell whether a Cast turns integer weights into floats, as int8-weights models hold them."""
+    return any(tensor.operator == "Cast" for tensor in tensors)
 
 
 def _has_float_weights(proto: ModelProto) -> bool:

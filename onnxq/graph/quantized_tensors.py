@@ -6,7 +6,7 @@ does (com.microsoft).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -15,6 +15,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 from onnxq.arrays import Array
 from onnxq.graph.edits import attribute_int, walk_graphs
 from onnxq.graph.model_files import dtype_name
+from onnxq.graph.operator_kinds import MULTIPLIERS
+from onnxq.graph.weight_blocks import unpack_bits
 
 _TRIPLES: dict[str, tuple[tuple[int, int, int], ...]] = {
     "QLinearConv": ((0, 1, 2), (3, 4, 5)),
@@ -73,6 +75,7 @@ class TensorQuantization:
         zero_points: All zero points, flat; empty where they are computed while the model runs.
         node: The node that reads or writes it.
         stored: Name of the constant that holds the integers; empty for activations.
+        operator: Type of that node.
     """
 
     name: str
@@ -83,6 +86,7 @@ class TensorQuantization:
     zero_points: Array
     node: str
     stored: str = ""
+    operator: str = ""
 
 
 def list_quantized(proto: ModelProto) -> tuple[TensorQuantization, ...]:
@@ -99,7 +103,7 @@ def list_quantized(proto: ModelProto) -> tuple[TensorQuantization, ...]:
         reading = _Reading(graph)
         for node in graph.node:
             for tensor in reading.tensors_of(node):
-                found.setdefault((tensor.name, tensor.role), tensor)
+                found.setdefault((tensor.name, tensor.role), replace(tensor, operator=node.op_type))
     return tuple(found.values())
 
 
@@ -145,16 +149,17 @@ class _Reading:
         return self._read(node, node.input[0], role, (1, 2), default)
 
     def _dequantize(self, node: NodeProto) -> Iterator[TensorQuantization]:
-        source = node.input[0]
+        source, moves = node.input[0], list[NodeProto]()
         while source not in self.constants and source in self.producers:
             producer = self.producers[source]
             if producer.op_type not in _MOVING:
                 break
+            moves.append(producer)
             source = producer.input[0]
         if source in self.constants:
             stored = self.constants[source].data_type
             role = "bias" if stored == TensorProto.INT32 else "weight"
-            yield self._read(node, source, role, (1, 2), stored)
+            yield _before(moves, self._read(node, source, role, (1, 2), stored))
         elif source not in self.producers:
             yield self._read(node, source, "activation", (1, 2), TensorProto.UINT8)
 
@@ -164,9 +169,11 @@ class _Reading:
         weight = self.constants.get(name)
         if weight is None or weight.data_type not in {TensorProto.INT8, TensorProto.UINT8}:
             return
-        products = [m for m in self.readers.get(node.output[0], []) if m.op_type == "Mul"]
-        factors = [f for m in products for f in m.input if f != node.output[0]]
-        for factor, same in map(self._looked_up, factors):
+        for product in self.readers.get(node.output[0], []):
+            if product.op_type != "Mul" or not (rows or self._is_multiplied(product.output[0])):
+                continue
+            other = next((f for f in product.input if f != node.output[0]), "")
+            factor, same = self._looked_up(other)
             if factor in self.constants and same == rows:
                 scales = onnx.numpy_helper.to_array(self.constants[factor])
                 along = [at for at, size in enumerate(reversed(scales.shape), start=1) if size > 1]
@@ -177,6 +184,10 @@ class _Reading:
                 )
                 return
 
+    def _is_multiplied(self, name: str) -> bool:
+        """Tell whether a node reads a tensor as it reads weights: not, say, as a mask."""
+        return any(reader.op_type in MULTIPLIERS for reader in self.readers.get(name, []))
+
     def _looked_up(self, name: str) -> tuple[str, str]:
         """Return the table that a tensor is looked up in, and by what; itself where it is not."""
         producer = self.producers.get(name)
@@ -184,10 +195,13 @@ class _Reading:
         return (producer.input[0], producer.input[1]) if producer and is_row else (name, "")
 
     def _integer(self, node: NodeProto) -> Iterator[TensorQuantization]:
-        name = node.input[1]
-        if name in self.constants:
-            scales = self._scales_behind(node)
-            points = self._values(node, 3)
+        """Read the constant operands, of which the first may be rows that are looked up."""
+        for operand in (0, 1):
+            name, _ = self._looked_up(node.input[operand])
+            if name not in self.constants:
+                continue
+            scales = self._scales_behind(node, operand)
+            points = self._values(node, operand + 2)
             axis = -1 if scales.size < 2 else self._channel_axis(node, name)  # noqa: PLR2004 - one scale
             dtype = dtype_name(self.constants[name].data_type)
             points = points if points.size else np.zeros(1, dtype=np.int64)
@@ -206,8 +220,10 @@ class _Reading:
         if slot < len(node.input) and node.input[slot] in self.constants:
             scales = self._values(node, 1) * self._values(node, 4)
             zeros = np.zeros(1, dtype=np.int64)
-            name, axis = _plain(node.input[slot]), 0 if scales.size > 1 else -1
-            yield TensorQuantization(name, "bias", "int32", axis, scales, zeros, node.name)
+            stored, axis = node.input[slot], 0 if scales.size > 1 else -1
+            yield TensorQuantization(
+                _plain(stored), "bias", "int32", axis, scales, zeros, node.name, stored
+            )
         if node.op_type in _RESULTS:
             result = _RESULTS[node.op_type]
             yield self._read(node, node.output[0], "activation", result, TensorProto.UINT8)
@@ -223,7 +239,8 @@ class _Reading:
         if node.op_type == "MatMulNBits":
             bits = attribute_int(node, "bits", 4)
             dtype, middle = f"uint{bits}", 1 << (bits - 1)
-            points = _unpack(points, bits)
+            if points.dtype == np.uint8:  # packed; float ones are not
+                points = unpack_bits(points, bits).astype(np.int64)
         axis = -1 if scales.size < 2 else self._axis(node, name)  # noqa: PLR2004 - one scale
         points = points if points.size else np.full(min(scales.size, 1), middle, dtype=np.int64)
         stored_in = name if name in self.constants else ""
@@ -234,11 +251,8 @@ class _Reading:
     def _axis(self, node: NodeProto, name: str) -> int:
         if node.op_type in {"QuantizeLinear", "DequantizeLinear"}:
             axis = attribute_int(node, "axis", 1)
-            return (
-                axis + len(self.constants[name].dims)
-                if axis < 0 and name in self.constants
-                else axis
-            )
+            is_from_end = axis < 0 and name in self.constants
+            return axis + len(self.constants[name].dims) if is_from_end else axis
         if node.op_type == "QGemm":
             return 0 if attribute_int(node, "transB", 0) else 1
         return self._channel_axis(node, name)
@@ -250,13 +264,13 @@ class _Reading:
             return len(self.constants[weight].dims) - 1
         return 1 if node.op_type == "MatMulNBits" else 0
 
-    def _scales_behind(self, node: NodeProto) -> Array:
-        """Find the weight's scales behind ``Mul(Cast(MatMulInteger), Mul(a_scale, b_scale))``."""
+    def _scales_behind(self, node: NodeProto, operand: int) -> Array:
+        """Find an operand's scales behind ``Mul(Cast(MatMulInteger), Mul(a_scale, b_scale))``."""
         casts = [n for n in self.readers.get(node.output[0], []) if n.op_type == "Cast"]
         products = [m for cast in casts for m in self.readers.get(cast.output[0], [])]
         for name in [name for m in products if m.op_type == "Mul" for name in m.input]:
-            scales = [name, *(self.producers[name].input if name in self.producers else ())]
-            for scale in scales:
+            inner = self.producers[name].input if name in self.producers else ()
+            for scale in (name, *inner[operand : operand + 1], *inner):
                 if scale in self.constants:
                     return onnx.numpy_helper.to_array(self.constants[scale]).ravel()
         return _NO_VALUES
@@ -268,14 +282,17 @@ class _Reading:
         return onnx.numpy_helper.to_array(self.constants[name]).ravel()
 
 
+def _before(moves: list[NodeProto], tensor: TensorQuantization) -> TensorQuantization:
+    """Follow the axis of the scales back to the stored integers; without it these are not told."""
+    axis = tensor.axis
+    for move in moves if axis >= 0 else ():
+        order = next((tuple(a.ints) for a in move.attribute if a.name == "perm"), ())
+        if move.op_type != "Transpose" or axis >= len(order):
+            return replace(tensor, stored="")
+        axis = order[axis]
+    return replace(tensor, axis=axis)
+
+
 def _plain(name: str) -> str:
     """Return the name that a tensor had before onnxruntime's quantizers renamed it."""
     return name.removesuffix("_quantized").removesuffix("_QuantizeLinear_Input") or name
-
-
-def _unpack(points: Array, bits: int) -> Array:
-    """Unpack zero points of fewer than eight bits, low bits first; float ones stay."""
-    if points.dtype != np.uint8:
-        return points
-    shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    return ((points[:, None] >> shifts) & ((1 << bits) - 1)).ravel().astype(np.int64)

@@ -7,14 +7,10 @@ from onnx import ModelProto, NodeProto, TensorProto
 from onnxq.errors import QuantizationError, SourceError
 from onnxq.graph.edits import element_types, initializers_of, uses_of
 from onnxq.graph.nodes import default_opset
+from onnxq.graph.operator_kinds import MULTIPLIERS
 
 LOWEST_OPSET = 13
 """Below it, per-channel DequantizeLinear has no axis and dynamic int8 is garbage at times."""
-
-MULTIPLIERS = frozenset({
-    "Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Attention", "Einsum",
-})  # fmt: skip
-"""Operators that multiply and add: where the time goes, and what quantizing is about."""
 
 _OTHER_FLOATS: dict[int, str] = {
     TensorProto.FLOAT16: "float16",

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 from onnxq.arrays import Array
 
 _INT8_LARGEST = 127
+_EMPTY_SCALE = np.float32(2.0**-100)
+"""Of weights that are all zero, or too small for a scale. Not 1: MatMulNBits corrects for the zero
+point by sums that cancel to float32's rounding only, and would return noise in scale's size where
+zero is due. Not smaller: its products shall not be subnormal, which are slow."""
+
 _SHRINKS = np.linspace(1.0, 0.7, 13, dtype=np.float32)
 """Parts of the full scale that are tried for few levels: clipping a little may err less."""
 
@@ -97,27 +102,25 @@ def fitting_block(rows: int, sizes: Sequence[int]) -> int:
     return filled[-1] if filled else sizes[0]
 
 
-def unpack_blocks(packed: Array, bits: int, rows: int) -> Array:
-    """Read back integers that MatMulNBits stores.
+def packed_bytes(rows: int, columns: int, bits: int, block_size: int) -> int:
+    """Return what a matrix ``[rows, columns]`` weighs in blocks, padding and scales included."""
+    blocks = -(-rows // block_size)
+    return columns * blocks * (block_size * bits // 8 + np.dtype(np.float32).itemsize)
+
+
+def unpack_bits(packed: Array, bits: int) -> Array:
+    """Unpack bytes along the last axis, low bits first.
 
     Args:
-        packed: uint8 ``[N, blocks, bytes]``.
-        bits: 8, 4 or 2.
-        rows: K; what lies beyond is padding.
+        packed: uint8 ``[..., bytes]``.
+        bits: Of each value: 8, 4, 2 or 1.
 
     Returns:
-        uint8 ``[N, blocks * block_size]``, padding included, as values 0 to ``2**bits - 1``.
-
-    Raises:
-        ValueError: If the bytes do not hold ``rows`` values a column.
+        uint8 ``[..., bytes * 8 / bits]``, 0 to ``2**bits - 1``.
     """
     shifts = np.arange(0, 8, bits, dtype=np.uint8)
-    levels = (packed.reshape(packed.shape[0], -1)[:, :, np.newaxis] >> shifts) & ((1 << bits) - 1)
-    flat: Array = levels.reshape(packed.shape[0], -1)
-    if flat.shape[1] < rows:
-        message = f"{flat.shape[1]} values a column, expected {rows} or more"
-        raise ValueError(message)
-    return flat
+    levels: Array = (packed[..., np.newaxis] >> shifts) & ((1 << bits) - 1)
+    return levels.reshape(*packed.shape[:-1], -1)
 
 
 def _in_blocks(matrix: Array, block_size: int) -> Array:
@@ -129,10 +132,10 @@ def _in_blocks(matrix: Array, block_size: int) -> Array:
 
 
 def _scales(largest: Array, levels: int) -> NDArray[np.float32]:
-    """Return scales above zero: 1 where all weights are zero, or too small for a scale."""
+    """Return scales above zero, also where all weights are zero."""
     scales = largest.astype(np.float32) / np.float32(levels)
     usable = scales >= np.finfo(np.float32).tiny
-    result: NDArray[np.float32] = np.where(usable, scales, np.float32(1.0)).astype(np.float32)
+    result: NDArray[np.float32] = np.where(usable, scales, _EMPTY_SCALE).astype(np.float32)
     return result
 
 
@@ -142,11 +145,11 @@ def _rounded(weight: Array, scales: Array, least: int, largest: int) -> NDArray[
 
 
 def _least_error(blocks: Array, scales: Array, least: int, largest: int) -> NDArray[np.float32]:
-    best, error = scales, np.full(scales.shape, np.inf, np.float32)
+    best, error = scales, np.full(scales.shape, np.inf)
     for shrink in _SHRINKS:
         tried = scales * shrink
         lost = _rounded(blocks, tried, least, largest) * tried - blocks
-        now = np.square(lost).sum(axis=2, keepdims=True)
+        now = np.square(lost, dtype=np.float64).sum(axis=2, keepdims=True)
         best, error = np.where(now < error, tried, best), np.minimum(now, error)
     chosen: NDArray[np.float32] = best.astype(np.float32)
     return chosen

@@ -63,7 +63,8 @@ def explain_limits(verdict: Verdict) -> tuple[Finding, ...]:
     """Say that a limit which the user gave is not met: the exit code is 3."""
     if verdict.limits_met:
         return ()
-    message = "No recipe keeps the limits that were given."
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in verdict.broken_limits)
+    message = f"No recipe keeps the limits that were given; not shown to be kept: {flags}."
     fix = "Loosen a limit, try other recipes (-r), or give more rows."
     return (Finding(code="OQ301", subject="limits", message=message, fix=fix, severity="warning"),)
 

@@ -211,10 +211,14 @@ def predict_and_judge(
 
 
 def _aligned(outputs: dict[str, str], reference: dict[str, str]) -> dict[str, str]:
-    """Give outputs the reference's names, where another exporter named as many differently."""
-    if set(outputs) == set(reference) or len(outputs) != len(reference):
+    """Give outputs the reference's names, where another exporter named as many differently.
+
+    Names that both have stay; the others go together in the models' own order.
+    """
+    if len(outputs) != len(reference):
         return outputs
-    return dict(zip(reference, outputs.values(), strict=True))
+    others = iter([path for name, path in outputs.items() if name not in reference])
+    return {name: outputs[name] if name in outputs else next(others) for name in reference}
 
 
 def _wants_ranges(plan: RunPlan) -> bool:

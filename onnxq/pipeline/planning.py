@@ -2,20 +2,24 @@
 
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from onnxq.datasets.values import DataRequest
 from onnxq.documents import Plan, PlannedRecipe, PlannedStep
-from onnxq.findings import Finding
 from onnxq.isolation.ownership import RECIPES_FILE, REPORT_FILE, SNIPPET_FILE
 from onnxq.noninferiority import detectable_drop
-from onnxq.pipeline.bench import open_bench
 from onnxq.pipeline.conversions import converted_file
 from onnxq.pipeline.handing_over import check_destination
+from onnxq.pipeline.outlooks import (
+    CHILD_S,
+    Outlook,
+    disk_bytes,
+    look,
+    memory_bytes,
+    note_unknown,
+)
 from onnxq.pipeline.plans import (
     ConvertPlan,
-    Course,
     Destination,
     Given,
     Order,
@@ -23,9 +27,8 @@ from onnxq.pipeline.plans import (
     QuantizePlan,
     RunPlan,
 )
-from onnxq.pipeline.private_copies import absolute_request, copy_source
 from onnxq.pipeline.reporting import artefact_file
-from onnxq.pipeline.work_folders import kept_files, work_folder
+from onnxq.pipeline.work_folders import kept_files
 from onnxq.recipe_kinds import Float32, Recipe, needs_rows, recipe_name
 from onnxq.sources import (
     Factory,
@@ -39,7 +42,7 @@ from onnxq.sources import (
     TorchScriptFile,
     source_path,
 )
-from onnxq.stages import ESTIMATE, EstimateRequest, EstimateResult, NoDataRequest
+from onnxq.stages import NoDataRequest
 from onnxq.wording import count_noun
 
 _FLIP_RATE = 0.02
@@ -62,25 +65,15 @@ loading its framework (measured on two cores)."""
 NOWHERE = Destination(path=Path(), overwrite=False)
 """Of a verb that writes nothing."""
 
-_PREPARE_S, _QUANTIZE_S, _GATE_S, _OPERATORS_S = 2.0, 1.5, 0.7, 1.0
+_PREPARE_S, _QUANTIZE_S, _GATE_S, _OPERATORS_S = 2.0, 1.5, 0.7, 0.6
+_JUDGING = 2
+"""Processes that judge a model: one runs it, one compares."""
+
+_LEAST_BLOCKS = 5
+"""Of fresh processes of every model: latency takes as long as these, whatever ``--seconds``."""
+
 _CALIBRATION_COST = 1.5
 """Calibrating a row over running it (scripts/bench will hold the figure to account)."""
-
-_NS_PER_S = 1e9
-
-
-@dataclass(frozen=True)
-class _Outlook:
-    """What is known of a plan's model and rows."""
-
-    given: Given
-    found: EstimateResult
-
-    def row_seconds(self, rows: int, cost: float = 1.0) -> tuple[float, str]:
-        """Return the time that so many rows take, and what that rests on."""
-        if self.found.row_ns < 0 or rows < 0:
-            return 0.0, ""
-        return rows * cost * self.found.row_ns / _NS_PER_S, "a few rows were run"
 
 
 def describe_run(plan: RunPlan) -> Plan:
@@ -97,19 +90,14 @@ def describe_run(plan: RunPlan) -> Plan:
     """
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.data, plan.calibration))
     wants_ranges = any(needs_rows(order.recipe) for order in plan.orders.values())
-    outlook = _look(plan.given, plan.data, plan.calibration, plan.course, split=wants_ranges)
+    outlook = look(plan.given, plan.data, plan.calibration, plan.course, split=wants_ranges)
     recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
     built = {r.alias: plan.orders[r.alias].recipe for r in recipes if not r.skipped}
     found, models = outlook.found, count_noun(len(built), "model")
     steps = (
         *_float_steps(outlook, plan.data),
-        *_recipe_steps(outlook, built, judged_rows=found.evaluation_rows),
-        PlannedStep(
-            name="measure latency",
-            subject=count_noun(len(built) + 1, "model"),
-            seconds=plan.timing.seconds,
-            basis="--seconds",
-        ),
+        *_recipe_steps(outlook, built, judges=bool(found.evaluation_rows)),
+        _latency_step(len(built) + 1, plan.timing.seconds),
         _step("profile operators", models, len(built) * _OPERATORS_S, "usual"),
     )
     beside = (REPORT_FILE, SNIPPET_FILE, RECIPES_FILE)
@@ -120,7 +108,7 @@ def describe_conversion(plan: ConvertPlan) -> Plan:
     """Say what a conversion would do; see :func:`describe_run`."""
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.given.data))
     nothing = NoDataRequest()
-    outlook = _look(plan.given, nothing, nothing, plan.course, split=False)
+    outlook = look(plan.given, nothing, nothing, plan.course, split=False)
     steps = (_convert_step(plan.given),)
     file = converted_file(plan.given.source, plan.out)
     files = (file,) if plan.out.is_file else (file, REPORT_FILE)
@@ -130,14 +118,14 @@ def describe_conversion(plan: ConvertPlan) -> Plan:
 def describe_quantization(plan: QuantizePlan) -> Plan:
     """Say what a quantization would do; see :func:`describe_run`."""
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
-    outlook = _look(plan.given, NoDataRequest(), plan.calibration, plan.course, split=False)
+    outlook = look(plan.given, NoDataRequest(), plan.calibration, plan.course, split=False)
     recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
     built = {r.alias: plan.orders[r.alias].recipe for r in recipes if not r.skipped}
     steps = (
         _convert_step(plan.given),
         *([_load_step(plan.calibration)] if plan.calibration != NoDataRequest() else []),
         _step("prepare", source_path(plan.given.source), _PREPARE_S, "usual"),
-        *_recipe_steps(outlook, built, judged_rows=0),
+        *_recipe_steps(outlook, built, judges=False),
     )
     beside = () if plan.out.is_file else (REPORT_FILE,)
     return _plan("quantize", [outlook], steps, recipes, plan.out, beside)
@@ -146,48 +134,31 @@ def describe_quantization(plan: QuantizePlan) -> Plan:
 def describe_profile(plan: ProfilePlan) -> Plan:
     """Say what a profile would do; see :func:`describe_run`."""
     steps: list[PlannedStep] = []
-    outlooks: list[_Outlook] = []
+    outlooks: list[Outlook] = []
     for name, given in plan.models.items():
-        outlook = _look(given, plan.data, NoDataRequest(), plan.course, split=False)
+        outlook = look(given, plan.data, NoDataRequest(), plan.course, split=False)
         outlooks.append(outlook)
         if not isinstance(given.source, OnnxFile):
             steps.append(_convert_step(given))
-        seconds, basis = outlook.row_seconds(outlook.found.evaluation_rows)
+        seconds, basis = outlook.row_seconds(outlook.found.evaluation_rows, children=_JUDGING)
         if isinstance(plan.data, DataRequest):
-            steps.append(_step("predict", name, seconds * len(plan.providers), basis))
+            steps.append(_step("judge", name, seconds * len(plan.providers), basis))
     rows = len(plan.models) * len(plan.providers)
+    steps.append(_latency_step(rows, plan.timing.seconds))
     steps.append(
-        _step("measure latency", count_noun(rows, "model"), plan.timing.seconds, "--seconds")
+        _step("profile operators", count_noun(rows, "model"), rows * _OPERATORS_S, "usual")
     )
     return _plan("profile", outlooks, steps, (), NOWHERE, ())
 
 
-def _look(
-    given: Given,
-    data: DataRequest | NoDataRequest,
-    calibration: DataRequest | NoDataRequest,
-    course: Course,
-    *,
-    split: bool,
-) -> _Outlook:
-    with work_folder() as folder:
-        bench = open_bench(folder, course)
-        path = ""
-        if isinstance(given.source, OnnxFile):
-            copies = bench.place.new_folder("source")
-            path = source_path(copy_source(given.source, copies, bench.place))
-        request = EstimateRequest(
-            model=path,
-            declared=given.declared,
-            data=absolute_request(data),
-            calibration=absolute_request(calibration),
-            split=split,
-        )
-        return _Outlook(given, bench.run(ESTIMATE, request, source_path(given.source)))
-
-
 def _step(name: str, subject: str, seconds: float, basis: str) -> PlannedStep:
     return PlannedStep(name=name, subject=subject, seconds=seconds, basis=basis)
+
+
+def _latency_step(models: int, seconds: float) -> PlannedStep:
+    least = models * _LEAST_BLOCKS * CHILD_S
+    basis = "--seconds" if seconds >= least else f"{_LEAST_BLOCKS} fresh processes each"
+    return _step("measure latency", count_noun(models, "model"), max(seconds, least), basis)
 
 
 def _convert_step(given: Given) -> PlannedStep:
@@ -200,18 +171,23 @@ def _load_step(data: DataRequest | NoDataRequest) -> PlannedStep:
     return _step("load rows", spec, 0.0, "")
 
 
-def _float_steps(outlook: _Outlook, data: DataRequest | NoDataRequest) -> Iterator[PlannedStep]:
+def _float_steps(outlook: Outlook, data: DataRequest | NoDataRequest) -> Iterator[PlannedStep]:
     name = source_path(outlook.given.source)
     yield _convert_step(outlook.given)
     if isinstance(data, DataRequest):
         yield _load_step(data)
     yield _step("prepare", name, _PREPARE_S, "usual")
     if isinstance(data, DataRequest):
-        yield _step("judge", "fp32", *outlook.row_seconds(outlook.found.evaluation_rows))
+        yield _judge_step(outlook, "fp32")
+
+
+def _judge_step(outlook: Outlook, alias: str) -> PlannedStep:
+    rows = outlook.found.evaluation_rows
+    return _step("judge", alias, *outlook.row_seconds(rows, children=_JUDGING))
 
 
 def _recipe_steps(
-    outlook: _Outlook, built: Mapping[str, Recipe], *, judged_rows: int
+    outlook: Outlook, built: Mapping[str, Recipe], *, judges: bool
 ) -> Iterator[PlannedStep]:
     """List the steps of the recipes; a quantized row is taken to cost what a float one does."""
     rows = outlook.found.calibration_rows
@@ -219,17 +195,17 @@ def _recipe_steps(
         yield _step(
             "calibrate",
             count_noun(rows, "row") if rows > 0 else "rows",
-            *outlook.row_seconds(rows, _CALIBRATION_COST),
+            *outlook.row_seconds(rows, cost=_CALIBRATION_COST),
         )
     for alias, recipe in built.items():
         if not isinstance(recipe, Float32):
             yield _step("quantize", alias, _QUANTIZE_S + _GATE_S, "usual for small models")
-            if judged_rows:
-                yield _step("judge", alias, *outlook.row_seconds(judged_rows))
+            if judges:
+                yield _judge_step(outlook, alias)
 
 
 def _recipes(
-    source: Source, orders: Mapping[str, Order], out: Destination, outlook: _Outlook
+    source: Source, orders: Mapping[str, Order], out: Destination, outlook: Outlook
 ) -> tuple[PlannedRecipe, ...]:
     no_rows = outlook.found.calibration_rows == 0
     return tuple(
@@ -250,15 +226,13 @@ def _file(source: Source, alias: str, out: Destination) -> str:
 
 def _plan(
     verb: str,
-    outlooks: list[_Outlook],
+    outlooks: list[Outlook],
     steps: Iterable[PlannedStep],
     recipes: tuple[PlannedRecipe, ...],
     out: Destination,
     beside: tuple[str, ...],
 ) -> Plan:
-    found = outlooks[0].found
-    judged = max(found.evaluation_rows, 0)
-    given = max(found.file_bytes, 0)
+    found, judged = outlooks[0].found, max(outlooks[0].found.evaluation_rows, 0)
     files = tuple(recipe.file for recipe in recipes if recipe.file)
     return Plan(
         onnxq=importlib.metadata.version("onnxq"),
@@ -266,24 +240,14 @@ def _plan(
         sources={
             source_path(one.given.source): _KINDS[type(one.given.source)][0] for one in outlooks
         },
-        evaluation_rows=judged,
-        calibration_rows=max(found.calibration_rows, 0),
+        evaluation_rows=found.evaluation_rows,
+        calibration_rows=found.calibration_rows,
         detectable_drop=detectable_drop(judged, _FLIP_RATE) if judged else 0.0,
         steps=tuple(steps),
         recipes=recipes,
         out="" if out is NOWHERE else str(out.path),
         files=(*files, *beside),
-        disk_bytes=2 * given * (1 + len(files)),
-        memory_bytes=max(found.peak_bytes, 0),
-        findings=tuple(_unknown(one) for one in outlooks if one.found.row_ns < 0),
-    )
-
-
-def _unknown(outlook: _Outlook) -> Finding:
-    name = source_path(outlook.given.source)
-    why = outlook.found.not_timed or "it is not ONNX yet, and no framework is loaded for a plan"
-    return Finding(
-        code="OQ208",
-        subject=name,
-        message=f"What running it costs cannot be told before: {why}.",
+        disk_bytes=disk_bytes(outlooks, len(files)),
+        memory_bytes=memory_bytes(outlooks),
+        findings=tuple(note_unknown(one) for one in outlooks if one.found.row_ns < 0),
     )

@@ -1,6 +1,6 @@
 """Models to be measured side by side are opened: a given ``.onnx`` is run as it is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onnxq.documents import NotProfiled
 from onnxq.errors import Interrupted, OnnxqError, SourceError
@@ -69,7 +69,18 @@ def open_entries(plan: ProfilePlan, bench: Bench) -> tuple[list[Entry], list[Not
     if not entries:
         message = f"none of the {len(plan.models)} models can be opened. {failed[0].reason}"
         raise SourceError(message, code=failed[0].code, hint=failed[0].hint)
-    return entries, failed
+    return _declared_apart(entries), failed
+
+
+def _declared_apart(entries: list[Entry]) -> list[Entry]:
+    """Let each model keep the declared inputs that it has; what no model has stays an error."""
+    known = {spec.name for entry in entries for spec in entry.model.signature.inputs}
+    kept = []
+    for entry in entries:
+        others = known - {spec.name for spec in entry.model.signature.inputs}
+        declared = tuple(one for one in entry.given.declared if one.name not in others)
+        kept.append(replace(entry, given=replace(entry.given, declared=declared)))
+    return kept
 
 
 def _open_entry(bench: Bench, name: str, given: Given) -> Entry:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from onnxq.events import StageStarted
@@ -139,7 +139,26 @@ def measure_together(
         tell=bench.tell,
     )
     bench.note(LATENCY.name, subject, time.monotonic() - start)
-    return study
+    return replace(study, findings=(*study.findings, *_more_than_cores(threads)))
+
+
+def _more_than_cores(threads: tuple[int, ...]) -> tuple[Finding, ...]:
+    from onnxq.profiling.environment import usable_cores  # noqa: PLC0415 - psutil, late
+
+    cores, most = usable_cores(), max(threads)
+    if most <= cores:
+        return ()
+    has = f"this process may use {count_noun(cores, 'core')}"
+    return (
+        Finding(
+            code="OQ209",
+            subject="timing",
+            message=f"{most} threads were timed, and {has}: they wait for each other.",
+            evidence={"threads": most, "cores": cores},
+            fix=f"Time what you will serve with, such as --threads {cores}.",
+            severity="warning",
+        ),
+    )
 
 
 def _operators(

@@ -30,6 +30,7 @@ from onnxq.profiling.metrics import (
     make_user_metric,
 )
 from onnxq.profiling.metrics.choosing import named_output
+from onnxq.profiling.metrics.readings import without_unit_axes
 from onnxq.profiling.metrics.user_metrics import UserCall, load_user_metric
 from onnxq.stages import JUDGE, JudgeRequest, JudgeResult
 from onnxq.user_code import importable_from
@@ -64,13 +65,13 @@ def judge(request: JudgeRequest, folder: Path, tell: Tell) -> JudgeResult:  # no
             defined on these rows, or a user's metric does not exist or fails.
         InferenceError: If the two models' outputs are not of the same names and shapes.
     """
-    outputs, reference = _load(request.outputs), _load(request.reference)
-    _check_alike(outputs, reference)
+    reference = _load(request.reference)
+    outputs = _alike(_load(request.outputs), reference, request.compared_with)
     if request.output:
         named_output(reference, request.output)
     unusable = why_unusable(outputs, reference)
     if unusable:
-        return JudgeResult(quality=Unjudged(), unusable=unusable, at_chance=False, findings=())
+        return _worthless(request.alias, unusable)
     if not request.labelled:
         classes = _guessed_classes(request, reference)
         agreement = _agreement(classes, outputs, reference)
@@ -81,6 +82,22 @@ def judge(request: JudgeRequest, folder: Path, tell: Tell) -> JudgeResult:  # no
             findings=_findings(request, agreement),
         )
     return _judge_labelled(request, outputs, reference, tell)
+
+
+def _worthless(alias: str, reason: str) -> JudgeResult:
+    """Say it twice: whoever has no row for what is unusable still shows the finding."""
+    finding = Finding(code="OQ401", subject=alias, message=f"{reason}.", severity="warning")
+    return JudgeResult(quality=Unjudged(), unusable=reason, at_chance=False, findings=(finding,))
+
+
+def _note_chance(alias: str) -> Finding:
+    return Finding(
+        code="OQ401",
+        subject=alias,
+        message="It scores no better on these rows than guessing does.",
+        fix="Check the labels, and how rows were prepared in training: --preprocess.",
+        severity="warning",
+    )
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,11 @@ def _judge_labelled(
         quality=Judged(accuracy=measured.accuracy, agreement=agreement),
         unusable="",
         at_chance=measured.at_chance,
-        findings=(*measured.findings, *_findings(request, agreement)),
+        findings=(
+            *measured.findings,
+            *_findings(request, agreement),
+            *([_note_chance(request.alias)] if measured.at_chance else []),
+        ),
     )
 
 
@@ -196,13 +217,29 @@ def _row_shapes(paths: Mapping[str, str]) -> tuple[tuple[int, ...], ...]:
     return tuple(array.shape[1:] for array in _load(paths).values())
 
 
-def _check_alike(outputs: Outputs, reference: Outputs) -> None:
-    found = {name: (str(array.dtype), list(array.shape)) for name, array in outputs.items()}
-    expected = {name: (str(array.dtype), list(array.shape)) for name, array in reference.items()}
-    if found != expected:
-        message = f"two models cannot be compared: found outputs {found}, expected {expected}."
-        hint = "Leave this recipe out with -r, and report the model to onnxq."
-        raise InferenceError(message, code="OQ173", hint=hint)
+def _alike(outputs: Outputs, reference: Outputs, compared_with: str) -> Outputs:
+    """Return outputs in the reference's shapes; axes of size 1 and widths of dtypes may differ.
+
+    Two exporters of one net write ``[N, 1]`` and ``[N]``; a float16 model answers in float16.
+    """
+    found = {name: _outline(array) for name, array in outputs.items()}
+    expected = {name: _outline(array) for name, array in reference.items()}
+    if found == expected:
+        return {name: outputs[name].reshape(array.shape) for name, array in reference.items()}
+    message = (
+        f"its outputs cannot be compared with those of {compared_with}: found "
+        f"{_described(outputs)}, expected {_described(reference)}."
+    )
+    hint = "Models side by side answer alike: export them with the same outputs and layout."
+    raise InferenceError(message, code="OQ173", hint=hint)
+
+
+def _outline(array: Array) -> tuple[bool, tuple[int, ...]]:
+    return array.dtype.kind == "f", without_unit_axes(array).shape
+
+
+def _described(outputs: Outputs) -> str:
+    return ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in outputs.items())
 
 
 def _fix(alias: str) -> str:

@@ -84,7 +84,8 @@ def doubt_between(reference: Recomputed, candidate: Recomputed, drawn: Drawn, se
     differing = _differing_rows(reference, candidate, rows)
     dealt = np.random.default_rng(seed).permutation(differing)
     groups = [group for group in np.array_split(dealt, min(_GROUPS, dealt.size or 1)) if group.size]
-    moved = [abs(_swapped(reference, candidate, group, rows) - candidate.value) for group in groups]
+    swapped = (_swapped(reference, candidate, group, rows) for group in groups)
+    moved = [abs(value - candidate.value) for value in swapped if np.isfinite(value)]
     mattering = sum(move > 0 for move in moved)
     if mattering >= LEAST_NONZERO:
         return Doubt(rows, 0.0)

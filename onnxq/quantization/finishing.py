@@ -17,6 +17,7 @@ from onnxq.errors import InferenceError, QuantizationError
 from onnxq.findings import Finding
 from onnxq.graph import load_proto, model_size, write_proto
 from onnxq.graph.cleaning import clean, merge_equal_initializers
+from onnxq.graph.edits import initializers_of
 from onnxq.graph.gates import check_structure
 from onnxq.graph.integer_count import Kind, QuantizedCount, count_quantized
 from onnxq.graph.rewrites import FOR_QUANTIZERS
@@ -25,6 +26,7 @@ from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.runtime import open_session, session_options
 from onnxq.scopes import EVERYTHING, QuantizationScope
+from onnxq.wording import count_noun
 
 __all__ = [
     "Kind",
@@ -93,6 +95,9 @@ def load_for_quantizer(source: Path | str) -> ModelProto:
 def finish_quantized(proto: ModelProto, original: ModelProto) -> ModelProto:
     """Clean what a quantizer returned, and give it the original's interface.
 
+    A constant that is an output of the model comes back: onnxruntime 1.31.1's dynamic quantizer
+    drops it with its last reader, and the static one too, once it is off the list of outputs.
+
     Args:
         proto: What the quantizer returned; not changed.
         original: The prepared float model.
@@ -101,7 +106,14 @@ def finish_quantized(proto: ModelProto, original: ModelProto) -> ModelProto:
         A copy: nodes sorted (subgraphs counted), equal weights stored once, without value infos,
         metadata, unused initializers or unused opset imports, at the lowest IR version.
     """
-    return clean(merge_equal_initializers(proto), original.graph)
+    merged = merge_equal_initializers(proto)
+    found = initializers_of(merged.graph)
+    outputs = {value.name for value in original.graph.output}
+    lost = (outputs & initializers_of(original.graph).keys()) - found.keys()
+    merged.graph.initializer.extend(
+        tensor for tensor in original.graph.initializer if tensor.name in lost
+    )
+    return clean(merged, original.graph)
 
 
 def write_quantized(
@@ -166,7 +178,7 @@ def write_finished(
 
 
 def check_counted(count: QuantizedCount) -> None:
-    """Raise if nothing became integer.
+    """Raise if no node changed.
 
     Args:
         count: Of a quantized model.
@@ -186,6 +198,6 @@ def check_counted(count: QuantizedCount) -> None:
         for reason, names in sorted(reasons.items(), key=lambda entry: -len(entry[1]))
     ]
     what = "; ".join(told[:_REASONS_SHOWN]) or "it has no node that multiplies"
-    message = f"none of {count.quantizable} nodes can become integer. {what}."
-    hint = "Leave this recipe out with -r; the others tell whether int8 pays here."
+    message = f"the recipe finds nothing to do in {count_noun(count.quantizable, 'node')}: {what}."
+    hint = "Leave this recipe out with -r; the others tell what pays here."
     raise QuantizationError(message, code="OQ163", hint=hint)

@@ -6,20 +6,19 @@ float16 are no faster on CPUs: onnxruntime 1.31 has few such kernels there, and 
 the others (0.84 to 1.0 times float's speed on eight models).
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnxq.arrays import Array
 from onnxq.findings import Finding
-from onnxq.graph.edits import uses_of
+from onnxq.graph.edits import uses_of, walk_graphs
 from onnxq.graph.integer_count import count_changed
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.scoped_nodes import why_kept_float
-from onnxq.quantization.editing import edit
+from onnxq.quantization.editing import GraphEditor, edit
 from onnxq.quantization.finishing import (
     QuantizedModel,
     check_counted,
@@ -27,14 +26,21 @@ from onnxq.quantization.finishing import (
     write_finished,
 )
 from onnxq.recipe_kinds import EVERYTHING, Float16, QuantizationScope, alias_of
+from onnxq.wording import count_noun
 
 _LEAST_ELEMENTS = 128
 """Below it, a Cast weighs more than it saves."""
 
 _NOTED_SHARE = 0.01
+_SHOWN = 3
 _HALF = np.finfo(np.float16)
 _CONSTANT_READERS = frozenset({"Resize", "Upsample", "Pad", "Clip", "Tile", "Expand", "Range"})
 """Operators whose constants decide shapes or bounds."""
+
+
+_BEYOND = "its weights reach beyond float16"
+_OTHER_READER = "a node or an output that stays float reads its weights too"
+_NOT_CONSTANT = "its weights are not constant"
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,36 @@ class _Losses:
         weights: How many there are.
         vanished: Weights besides zero that became zero.
         subnormal: Weights that kept fewer than 11 bits.
-        kept: Names of tensors with values beyond float16, which stay float32.
     """
 
-    weights: int
-    vanished: int
-    subnormal: int
-    kept: tuple[str, ...]
+    weights: int = 0
+    vanished: int = 0
+    subnormal: int = 0
+
+    def __add__(self, other: "_Losses") -> "_Losses":
+        """Return the losses of both."""
+        return _Losses(
+            self.weights + other.weights,
+            self.vanished + other.vanished,
+            self.subnormal + other.subnormal,
+        )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A model with float16 weights.
+
+    Attributes:
+        proto: The model.
+        changed: Names of the nodes that read them.
+        losses: What they lost.
+        kept: Why a float tensor was not stored as float16, by its name.
+    """
+
+    proto: ModelProto
+    changed: frozenset[str]
+    losses: _Losses
+    kept: dict[str, str]
 
 
 def quantize_half(
@@ -65,7 +94,7 @@ def quantize_half(
         scope: Which nodes.
 
     Returns:
-        The model on disk. Tensors with values beyond float16 stay float32.
+        The model on disk. Tensors with finite values beyond float16 stay float32.
 
     Raises:
         QuantizationError: OQ163 if no weight can be stored as float16; OQ172 if the result does
@@ -73,69 +102,80 @@ def quantize_half(
         SourceError: If the source is not a whole ONNX model.
     """
     original = load_proto(source)
-    proto, changed, losses = _store(original, scope)
-    reasons = dict.fromkeys(
-        (node.name for node in original.graph.node if set(node.input) & set(losses.kept)),
-        "its weights reach beyond float16",
-    )
-    count = count_changed(original, changed, reasons, scope)
+    stored = _store(original, scope)
+    reasons = {node.name: _why_float(node, stored.kept) for node in original.graph.node}
+    count = count_changed(original, stored.changed, reasons, scope)
     check_counted(count)
-    finished = finish_quantized(proto, original)
+    finished = finish_quantized(stored.proto, original)
     written = write_finished(finished, original, destination, count)
-    return written.noting(*_findings(losses))
+    beyond = [name for name, why in stored.kept.items() if why == _BEYOND]
+    return written.noting(*_findings(stored.losses, beyond))
 
 
-def _store(
-    original: ModelProto, scope: QuantizationScope
-) -> tuple[ModelProto, frozenset[str], _Losses]:
+def _store(original: ModelProto, scope: QuantizationScope) -> _Stored:
     editor = edit(original)
     uses = uses_of(original.graph)
-    kept: list[str] = []
+    outputs = {value.name for graph in walk_graphs(original.graph) for value in graph.output}
+    kept: dict[str, str] = {}
     stored: dict[str, str] = {}
-    losses = np.zeros(3, np.int64)
-    outputs = {value.name for value in original.graph.output}
+    losses = _Losses()
     for name, tensor in editor.initializers.items():
         readers = [use.node for use in uses.get(name, [])]
-        if name in outputs or not readers or not _is_large(tensor):
-            continue
-        if any(r.op_type in _CONSTANT_READERS or why_kept_float(r, scope) for r in readers):
+        if tensor.data_type != TensorProto.FLOAT or not readers:
             continue
         values = numpy_helper.to_array(tensor)
-        if np.abs(values).max() > _HALF.max:
-            kept.append(name)
+        why = _why_kept(values, readers, scope, is_output=name in outputs)
+        if why:
+            kept[name] = why
             continue
         half = values.astype(np.float16)
         losses += _lost(values, half)
-        stored[name] = editor.fresh(f"{name}_float")
-        integers = editor.constant(f"{name}_half", half)
-        cast = editor.fresh(f"{name}_Cast")
-        editor.before_all(
-            helper.make_node("Cast", [integers], [stored[name]], name=cast, to=TensorProto.FLOAT)
-        )
-    changed = {use.node.name for name in stored for use in uses[name]}
+        stored[name] = _cast_back(editor, name, half)
+    changed = frozenset(use.node.name for name in stored for use in uses[name])
     proto = editor.finish()
     for name, uses_now in uses_of(proto.graph).items():
         for use in uses_now:
             use.node.input[use.slot] = stored.get(name, name)
-    return (
-        proto,
-        frozenset(changed),
-        _Losses(int(losses[0]), int(losses[1]), int(losses[2]), tuple(kept)),
-    )
+    return _Stored(proto, changed, losses, kept)
 
 
-def _is_large(tensor: TensorProto) -> bool:
-    return tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= _LEAST_ELEMENTS
+def _cast_back(editor: GraphEditor, name: str, half: Array) -> str:
+    """Store a tensor as float16; return the name of the float32 tensor that comes of it."""
+    floats = editor.fresh(f"{name}_float")
+    inputs = [editor.constant(f"{name}_half", half)]
+    cast = helper.make_node("Cast", inputs, [floats], name=editor.fresh(f"{name}_Cast"), to=1)
+    editor.before_all(cast)
+    return floats
 
 
-def _lost(values: Array, half: Array) -> Array:
+def _why_kept(
+    values: Array, readers: list[NodeProto], scope: QuantizationScope, *, is_output: bool
+) -> str:
+    """Say why a tensor stays float32; empty where it becomes float16."""
+    if values.size < _LEAST_ELEMENTS:
+        return f"its weights are fewer than {_LEAST_ELEMENTS}: a Cast would outweigh what it saves"
+    if is_output or any(r.op_type in _CONSTANT_READERS for r in readers):
+        return _OTHER_READER
+    wishes = [why_kept_float(reader, scope) for reader in readers]
+    if any(wishes):
+        return wishes[0] if all(wishes) else _OTHER_READER
+    finite = values[np.isfinite(values)]
+    return _BEYOND if np.abs(finite).max(initial=0.0) > _HALF.max else ""
+
+
+def _why_float(node: NodeProto, kept: dict[str, str]) -> str:
+    """Say why a node of the top graph reads no float16 weights, if it reads none."""
+    return next((kept[name] for name in node.input if name in kept), _NOT_CONSTANT)
+
+
+def _lost(values: Array, half: Array) -> _Losses:
     magnitudes = np.abs(values)
     vanished = (half == 0) & (magnitudes > 0)
     subnormal = (half != 0) & (magnitudes < _HALF.tiny)
-    return np.array([values.size, vanished.sum(), subnormal.sum()], np.int64)
+    return _Losses(values.size, int(vanished.sum()), int(subnormal.sum()))
 
 
-def _findings(losses: _Losses) -> list[Finding]:
+def _findings(losses: _Losses, beyond: list[str]) -> list[Finding]:
     alias = alias_of(Float16())
     findings = []
     if losses.vanished or losses.subnormal > _NOTED_SHARE * losses.weights:
@@ -149,10 +189,11 @@ def _findings(losses: _Losses) -> list[Finding]:
             "subnormal": losses.subnormal,
         }
         findings.append(Finding(code="OQ167", subject=alias, message=message, evidence=evidence))
-    if losses.kept:
+    if beyond:
+        reach, stay = ("reaches", "stays") if len(beyond) == 1 else ("reach", "stay")
         message = (
-            f"{len(losses.kept)} tensors reach beyond {_HALF.max:.0f}, float16's largest value, "
-            f"and stay float32: {', '.join(losses.kept[:3])}."
+            f"{count_noun(len(beyond), 'tensor')} {reach} beyond {_HALF.max:.0f}, the largest "
+            f"float16, and {stay} float32: {', '.join(beyond[:_SHOWN])}."
         )
         findings.append(Finding(code="OQ167", subject=alias, message=message, severity="warning"))
     return findings

@@ -7,9 +7,9 @@ import msgspec
 
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
-from onnxq.graph.decoded_weights import zero_share
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.scoped_nodes import check_scope
+from onnxq.graph.weight_values import zero_share
 from onnxq.models import OnnxModel
 from onnxq.quantization.dynamic import quantize_dynamic_int8
 from onnxq.quantization.finishing import QuantizedModel

@@ -16,8 +16,9 @@ _OTHERWISE = "the recipe has nothing for its type"
 def check_strict(original: ModelProto, quantized: QuantizedModel, scope: QuantizationScope) -> None:
     """Raise where a node that was asked for stays float.
 
-    Asked for is every node of the types that the scope lists; where it lists none, every node
-    that counts. What the scope itself keeps float was not asked for.
+    Asked for is every node of the types that the scope lists, and every node that counts, be it
+    that the scope lists no types or that a rule speaks of it. What the scope itself keeps float
+    was not asked for.
 
     Args:
         original: The prepared float model.
@@ -33,7 +34,7 @@ def check_strict(original: ModelProto, quantized: QuantizedModel, scope: Quantiz
     asked = [
         node
         for node in walk_nodes(original.graph)
-        if (node.op_type in scope.operators if scope.operators else node.name in counted)
+        if (node.op_type in scope.operators or node.name in counted)
         and not why_kept_float(node, scope)
     ]
     left = {

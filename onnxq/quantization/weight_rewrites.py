@@ -4,6 +4,7 @@ Each takes a node and returns the width in bits that its weights took, or 0 and 
 they stay float.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -12,13 +13,18 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from onnxq.arrays import Array
 from onnxq.graph.edits import attribute_float, attribute_int
-from onnxq.graph.weight_blocks import fitting_block, quantize_blocks, quantize_channels
+from onnxq.graph.weight_blocks import (
+    fitting_block,
+    packed_bytes,
+    quantize_blocks,
+    quantize_channels,
+)
 from onnxq.quantization.editing import GraphEditor
 from onnxq.recipe_kinds import BLOCK_SIZES, WeightOnly
 
 _CHANNELS: dict[str, tuple[tuple[int, int], ...]] = {
     "Conv": ((1, 0),),
-    "ConvTranspose": ((1, 1),),
+    "ConvTranspose": ((1, 1),),  # of a depthwise one: 0
     "LSTM": ((1, 1), (2, 1)),
     "GRU": ((1, 1), (2, 1)),
     "RNN": ((1, 1), (2, 1)),
@@ -28,10 +34,12 @@ _CHANNELS: dict[str, tuple[tuple[int, int], ...]] = {
 _NODE_BYTES = 200
 """About what two nodes and their names add to a file."""
 
+_FLOAT_BYTES = 4
 _INT8_KERNEL = 4
 _MATRIX_RANK = 2
 _TOO_FEW = "its weights are too few to save bytes"
 _NOT_CONSTANT = "its weights are not constant"
+_OTHER_READER = "a node or an output that stays float reads its weights too"
 
 
 class Channels:
@@ -39,27 +47,40 @@ class Channels:
 
     Args:
         editor: Of the model that they are stored in.
+        needed: Names of tensors that stay in the file as they are, whatever becomes of a node:
+            to store them as integers too would make the file larger.
     """
 
-    def __init__(self, editor: GraphEditor) -> None:
+    def __init__(self, editor: GraphEditor, needed: frozenset[str] = frozenset()) -> None:
         self.editor = editor
+        self._needed = needed
         self._stored: dict[tuple[str, int], str] = {}
 
     def weight(self, name: str) -> Array:
         """Return a constant's values."""
         return numpy_helper.to_array(self.editor.initializers[name])
 
-    def why_not(self, name: str, scales: int) -> str:
-        """Say why a tensor cannot be stored as int8; empty where it can."""
+    def why_not(self, name: str) -> str:
+        """Say why a tensor cannot be stored as integers; empty where it can."""
         tensor = self.editor.initializers.get(name)
         if tensor is None:
             return _NOT_CONSTANT
         if tensor.data_type != TensorProto.FLOAT:
             return "its weights are not float32"
-        values = self.weight(name)
-        if not np.isfinite(values).all():
+        if name in self._needed:
+            return _OTHER_READER
+        if not np.isfinite(self.weight(name)).all():
             return "its weights hold values that are not finite"
-        return "" if 3 * values.size > 4 * scales + _NODE_BYTES else _TOO_FEW
+        return ""
+
+    def why_not_along(self, name: str, axis: int) -> str:
+        """Say why a tensor cannot be stored as int8 with scales along an axis."""
+        why = self.why_not(name)
+        if why:
+            return why
+        dims = self.editor.initializers[name].dims
+        count = math.prod(dims)
+        return "" if _saves(count, count + _FLOAT_BYTES * dims[axis]) else _TOO_FEW
 
     def store(self, name: str, axis: int) -> str:
         """Store a weight as int8; return the name of the float tensor that comes of it."""
@@ -85,12 +106,18 @@ def _node(kind: str, inputs: list[str], output: str, name: str, **attributes: in
     return node
 
 
+def _saves(count: int, stored_bytes: int) -> bool:
+    return _FLOAT_BYTES * count > stored_bytes + _NODE_BYTES
+
+
 def _rewrite_channels(node: NodeProto, channels: Channels, _: WeightOnly) -> tuple[int, str]:
     slots = _CHANNELS[node.op_type]
+    if node.op_type == "ConvTranspose" and attribute_int(node, "group", 1) > 1:
+        # One group's channels lie along axis 1; those of a depthwise one along axis 0 alone.
+        tensor = channels.editor.initializers.get(node.input[1])
+        slots = ((1, 0),) if tensor is not None and tensor.dims[1] == 1 else slots
     for slot, axis in slots:
-        tensor = channels.editor.initializers.get(node.input[slot])
-        scales = tensor.dims[axis] if tensor is not None else 0
-        why = channels.why_not(node.input[slot], scales)
+        why = channels.why_not_along(node.input[slot], axis)
         if why:
             return 0, why
     changed = _copy(node)
@@ -108,10 +135,12 @@ def _rewrite_matmul(node: NodeProto, channels: Channels, recipe: WeightOnly) -> 
         return _rewrite_operand(node, channels, slot=0, axis=-2)
     if len(constants[node.input[1]].dims) != _MATRIX_RANK or node.input[0] in constants:
         return _rewrite_operand(node, channels, slot=1, axis=-1)
-    matrix = channels.weight(node.input[1])
-    why = _why_no_blocks(node.input[1], channels, recipe)
+    why = channels.why_not(node.input[1])
     if why:
         return 0, why
+    matrix = channels.weight(node.input[1])
+    if not _blocks_save(matrix, recipe):
+        return _rewrite_operand(node, channels, slot=1, axis=-1)
     blocks = _in_blocks(node, node.output[0], matrix, channels, recipe)
     channels.editor.replace(node, blocks)
     return recipe.bits, ""
@@ -122,15 +151,17 @@ def _rewrite_gemm(node: NodeProto, channels: Channels, recipe: WeightOnly) -> tu
     scaled = attribute_float(node, "alpha", 1.0) != 1.0
     has_bias = len(node.input) > _MATRIX_RANK and bool(node.input[2])
     scaled |= has_bias and attribute_float(node, "beta", 1.0) != 1.0
-    name = node.input[1]
+    name, turned = node.input[1], attribute_int(node, "transA", 0)
     if name not in channels.editor.initializers:
-        return 0, _NOT_CONSTANT
-    if scaled or attribute_int(node, "transA", 0) or node.input[0] in channels.editor.initializers:
+        return _rewrite_operand(node, channels, slot=0, axis=1 if turned else 0)
+    if scaled or turned or node.input[0] in channels.editor.initializers:
         return _rewrite_operand(node, channels, slot=1, axis=0 if transposed else 1)
-    why = _why_no_blocks(name, channels, recipe)
+    why = channels.why_not(name)
     if why:
         return 0, why
     matrix = channels.weight(name).T if transposed else channels.weight(name)
+    if not _blocks_save(matrix, recipe):
+        return _rewrite_operand(node, channels, slot=1, axis=0 if transposed else 1)
     product = channels.editor.fresh(f"{node.output[0]}_product") if has_bias else node.output[0]
     nodes = [_in_blocks(node, product, matrix, channels, recipe)]
     if has_bias:
@@ -140,9 +171,15 @@ def _rewrite_gemm(node: NodeProto, channels: Channels, recipe: WeightOnly) -> tu
     return recipe.bits, ""
 
 
-def _why_no_blocks(name: str, channels: Channels, recipe: WeightOnly) -> str:
-    tensor = channels.editor.initializers[name]
-    return channels.why_not(name, int(np.prod(tensor.dims)) // recipe.block_size)
+def _blocks_save(matrix: Array, recipe: WeightOnly) -> bool:
+    """Whether blocks are smaller than float32, their padding counted."""
+    rows, columns = matrix.shape
+    stored = packed_bytes(rows, columns, recipe.bits, _block_size(rows, recipe))
+    return _saves(matrix.size, stored)
+
+
+def _block_size(rows: int, recipe: WeightOnly) -> int:
+    return fitting_block(rows, [size for size in BLOCK_SIZES if size <= recipe.block_size])
 
 
 def _rewrite_operand(
@@ -150,11 +187,11 @@ def _rewrite_operand(
 ) -> tuple[int, str]:
     """Store one operand per channel, along an axis that is not summed over."""
     name = node.input[slot]
-    tensor = channels.editor.initializers[name]
-    axis = axis + len(tensor.dims) if axis < 0 else axis
+    tensor = channels.editor.initializers.get(name)
+    axis = axis + len(tensor.dims) if tensor is not None and axis < 0 else axis
     if axis < 0:
         return 0, "its weights are a vector"
-    why = channels.why_not(name, tensor.dims[axis])
+    why = channels.why_not_along(name, axis)
     if why:
         return 0, why
     changed = _copy(node)
@@ -167,7 +204,7 @@ def _in_blocks(
     node: NodeProto, output: str, matrix: Array, channels: Channels, recipe: WeightOnly
 ) -> NodeProto:
     rows, columns = matrix.shape
-    size = fitting_block(rows, [size for size in BLOCK_SIZES if size <= recipe.block_size])
+    size = _block_size(rows, recipe)
     stored = quantize_blocks(matrix, recipe.bits, size)
     name = node.input[1]
     return helper.make_node(
@@ -195,7 +232,7 @@ def _rewrite_gather(node: NodeProto, channels: Channels, _: WeightOnly) -> tuple
         return 0, "it looks up activations"
     if len(tensor.dims) != _MATRIX_RANK or attribute_int(node, "axis", 0) not in {0, -2}:
         return 0, "it does not look up rows of a table"
-    why = channels.why_not(name, tensor.dims[0])
+    why = channels.why_not_along(name, 0)
     if why:
         return 0, why
     editor = channels.editor

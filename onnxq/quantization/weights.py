@@ -16,6 +16,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from onnxq.findings import Finding
+from onnxq.graph.edits import captured_names
 from onnxq.graph.integer_count import count_changed
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.scoped_nodes import why_kept_float
@@ -78,7 +79,7 @@ def store_weights(
     editor = edit(original)
     widths: dict[str, int] = {}
     reasons: dict[str, str] = {}
-    channels = Channels(editor)
+    channels = Channels(editor, _needed_as_floats(original, scope))
     for node in original.graph.node:
         rewrite = REWRITES.get(node.op_type)
         if rewrite is None:
@@ -89,10 +90,21 @@ def store_weights(
             widths[node.name] = bits
         else:
             reasons[node.name] = why
-    if recipe.bits not in widths.values() and recipe.bits == 4:  # noqa: PLR2004 - int4
+    if recipe.bits == 4 and recipe.bits not in widths.values():  # noqa: PLR2004 - int4
         why = "it takes 8 bits, and no matrix of this model takes 4: -r int8-weights"
         return original, {}, reasons | dict.fromkeys(widths, why)
     return editor.finish(), widths, reasons
+
+
+def _needed_as_floats(original: ModelProto, scope: QuantizationScope) -> frozenset[str]:
+    """Name what the outputs, the bodies and the nodes that stay float read."""
+    graph = original.graph
+    staying = [n for n in graph.node if n.op_type not in REWRITES or why_kept_float(n, scope)]
+    return frozenset(
+        captured_names(graph)
+        | {value.name for value in graph.output}
+        | {name for node in staying for name in node.input}
+    )
 
 
 def _findings(recipe: WeightOnly, widths: dict[str, int]) -> list[Finding]:

@@ -1,8 +1,9 @@
 """``profile``: any number of models side by side."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from onnxq.errors import UsageError
 from onnxq.events import Tell, tell_nobody
@@ -10,6 +11,7 @@ from onnxq.pipeline.planning import describe_profile
 from onnxq.pipeline.plans import ProfilePlan
 from onnxq.pipeline.profiles import execute_profile
 from onnxq.providers import DEFAULT_PROVIDER, parse_provider
+from onnxq.source_parsing import is_factory
 from onnxq.verbs.asking import (
     ask_course,
     ask_judging,
@@ -52,8 +54,8 @@ def profile(  # noqa: PLR0913 - one keyword an option, as on the command line
         models: One model or several, each as for :func:`onnxq.run`; the first is what the
             others are compared with.
         provider: Who runs them: ``cpu``, ``openvino``, ``dnnl``, ``xnnpack``.
-        weights: Weights for the model that a factory returns.
-        input: Declared inputs, ``NAME:SHAPE[:dtype[:lo..hi]]``.
+        weights: Weights for the model that a factory returns; not for the files beside it.
+        input: Declared inputs, ``NAME:SHAPE[:dtype[:lo..hi]]``, each for the models that have it.
         signature: Which signature of a SavedModel; default: ``serving_default``.
         trust: Let code from the model files run.
         data: Rows to evaluate on.
@@ -83,15 +85,17 @@ def profile(  # noqa: PLR0913 - one keyword an option, as on the command line
     rows = ask_rows(data, preprocess=preprocess, map=map, classes=classes, limit=limit, seed=seed)
     judging = ask_judging(metric=metric, judge_output=judge_output, seed=seed)
     timing = ask_timing(threads=threads, batch=batch, seconds=seconds, seed=seed)
+    factories = [one for one in named if isinstance(one, str) and is_factory(one)]
+    folders = [one for one in named if isinstance(one, str | os.PathLike) and Path(one).is_dir()]
     with ExitStack() as stack:
         given = {
             _name(model): stack.enter_context(
                 opened_model(
                     model,
                     data=rows,
-                    weights=weights,
+                    weights=weights if _takes(model, factories) else "",
                     input=input,
-                    signature=signature,
+                    signature=signature if _takes(model, folders) else "",
                     trust=trust,
                     seed=seed,
                 )
@@ -106,6 +110,11 @@ def profile(  # noqa: PLR0913 - one keyword an option, as on the command line
             timing=timing,
             course=ask_course("profile", named[0], command, tell),
         )
+
+
+def _takes(model: object, takers: Sequence[object]) -> bool:
+    """Whether an option is for a model: for those of its kind, and refused where there is none."""
+    return model in takers or not takers
 
 
 def _name(model: object) -> str:

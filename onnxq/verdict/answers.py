@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from onnxq.measurements import Unjudged
 from onnxq.noninferiority import Flips, rows_to_settle
 from onnxq.reports import Limits, Measured, Verdict
+from onnxq.verdict.fitting import broken_limits
 from onnxq.verdict.weighing import LEVEL, Field, Weighed, fastest
 from onnxq.verdict.words import (
     about,
@@ -63,7 +64,7 @@ def answer_cannot_tell(still_open: Sequence[Weighed], field: Field, count: int) 
         The verdict.
     """
     chosen, limits = _fastest_of(still_open), field.limits
-    candidate = chosen.candidate
+    candidate, broken = chosen.candidate, broken_limits(limits, "max_drop")
     faster = f"{candidate.alias} is {faster_words(candidate)}"
     if chosen.has_limit:
         doubt, assumed = _crossing(chosen, limits, count)
@@ -76,7 +77,8 @@ def answer_cannot_tell(still_open: Sequence[Weighed], field: Field, count: int) 
         sentence=f"Cannot tell: {faster}, {doubt}.",
         detail=f"{_condition(chosen, count)}{assumed} {speed_detail(candidate)}",
         candidates=count,
-        limits_met=not limits.max_drop_given,
+        limits_met=not broken,
+        broken_limits=broken,
     )
 
 
@@ -90,7 +92,7 @@ def answer_no_labels(fast: Sequence[Measured], field: Field) -> Verdict:
     Returns:
         The verdict.
     """
-    candidate = fastest(fast)
+    candidate, broken = fastest(fast), broken_limits(field.limits, "max_drop")
     quality = candidate.quality
     if isinstance(quality, Unjudged):
         missing, near = "No rows", "nothing says what its outputs are worth"
@@ -103,7 +105,8 @@ def answer_no_labels(fast: Sequence[Measured], field: Field) -> Verdict:
         sentence=f"{missing}: {named}; {near}.",
         detail=f"{speed_detail(candidate)} Give labelled rows with --data to have it judged.",
         candidates=len(fast),
-        limits_met=not field.limits.max_drop_given,
+        limits_met=not broken,
+        broken_limits=broken,
     )
 
 

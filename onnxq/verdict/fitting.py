@@ -8,7 +8,7 @@ from onnxq.errors import UsageError
 from onnxq.measurements import Accuracy
 from onnxq.metric_choices import own_unit, parse_metric
 from onnxq.options import PERCENTS
-from onnxq.reports import Limits
+from onnxq.reports import LimitName, Limits
 
 
 def fit_limits(limits: Limits, accuracy: Accuracy) -> Limits:
@@ -44,6 +44,21 @@ def has_limit(accuracy: Accuracy, limits: Limits) -> bool:
         limits: What the user demands.
     """
     return limits.max_drop_given or accuracy.scale == "rate"
+
+
+def given_limits(limits: Limits) -> tuple[LimitName, ...]:
+    """Name the limits that the user gave."""
+    given: dict[LimitName, bool] = {
+        "max_drop": limits.max_drop_given,
+        "min_speedup": limits.min_speedup_given,
+        "max_size": limits.max_size_bytes > 0,
+    }
+    return tuple(name for name, is_given in given.items() if is_given)
+
+
+def broken_limits(limits: Limits, *broken: LimitName) -> tuple[LimitName, ...]:
+    """Name the limits that are broken, of those that the user gave."""
+    return tuple(name for name in given_limits(limits) if name in broken)
 
 
 def _refuse(asked: str, accuracy: Accuracy, unit: str) -> NoReturn:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from onnxq.measurements import Judged
-from onnxq.reports import Limits, Measured, Unusable, Variant, Verdict
+from onnxq.reports import LimitName, Limits, Measured, Unusable, Variant, Verdict
+from onnxq.verdict.fitting import broken_limits, given_limits
 from onnxq.verdict.weighing import Field, Weighed, fastest, weigh
 from onnxq.verdict.words import (
     bytes_words,
@@ -25,7 +26,7 @@ def answer_not_timed(limits: Limits) -> Verdict:
     Returns:
         The verdict.
     """
-    given = limits.max_drop_given or limits.min_speedup_given or limits.max_size_bytes > 0
+    given = given_limits(limits)
     return Verdict(
         kind="cannot_tell",
         alias="",
@@ -33,6 +34,7 @@ def answer_not_timed(limits: Limits) -> Verdict:
         detail="The run ended before latencies were measured; run it again.",
         candidates=0,
         limits_met=not given,
+        broken_limits=given,
     )
 
 
@@ -53,13 +55,15 @@ def answer_depends_on_threads(hopeful: Sequence[Measured], field: Field, count: 
     if isinstance(quality, Judged):
         change = f" The price: {change_words(quality.accuracy, limits)}."
     is_accurate = all(one.is_accurate for one in weigh([candidate], limits))
+    missed = broken_limits(limits, "min_speedup", *(() if is_accurate else ("max_drop",)))
     return Verdict(
         kind="cannot_tell",
         alias=candidate.alias,
         sentence=f"Depends on threads: {candidate.alias} is {_paces(candidate, field)}.",
         detail=f"Name the count that you serve with, such as --threads {threads}.{change}",
         candidates=count,
-        limits_met=not limits.min_speedup_given and (is_accurate or not limits.max_drop_given),
+        limits_met=not missed,
+        broken_limits=missed,
     )
 
 
@@ -83,16 +87,15 @@ def answer_keep(timed: Sequence[Measured], weighed: Sequence[Weighed], field: Fi
         because, detail = _is_too_slow(timed, field)
     else:
         because, detail = _was_not_measured(field.others)
-    breaks_speed = field.limits.min_speedup_given and not fast
-    breaks_drop = field.limits.max_drop_given and bool(weighed)
-    breaks_size = not field.keeps_size or (bool(fast) and not weighed)
+    broken = _broken(field, is_fast=bool(fast), is_small=bool(weighed))
     return Verdict(
         kind="keep_fp32",
         alias="",
         sentence=f"Keep fp32: {because}.",
         detail=detail,
         candidates=len(weighed),
-        limits_met=not (breaks_speed or breaks_drop or breaks_size),
+        limits_met=not broken,
+        broken_limits=broken,
     )
 
 
@@ -106,6 +109,7 @@ def answer_quantized_already(already: str, limits: Limits) -> Verdict:
     Returns:
         The verdict.
     """
+    given = given_limits(limits)
     return Verdict(
         kind="quantized_already",
         alias="",
@@ -115,8 +119,19 @@ def answer_quantized_already(already: str, limits: Limits) -> Verdict:
             "from to compare recipes."
         ),
         candidates=0,
-        limits_met=not (limits.min_speedup_given or limits.max_drop_given or limits.max_size_bytes),
+        limits_met=not given,
+        broken_limits=given,
     )
+
+
+def _broken(field: Field, *, is_fast: bool, is_small: bool) -> tuple[LimitName, ...]:
+    """Name what keeps fp32 in its place; ``is_small`` is of the fast candidates."""
+    missed: list[LimitName] = [] if is_fast else ["min_speedup"]
+    if is_small:
+        missed.append("max_drop")
+    if not field.keeps_size or (is_fast and not is_small):
+        missed.append("max_size")
+    return broken_limits(field.limits, *missed)
 
 
 def _loses_too_much(weighed: Sequence[Weighed], field: Field) -> tuple[str, str]:

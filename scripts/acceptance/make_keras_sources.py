@@ -59,21 +59,21 @@ def write_kinds(model: Model, network: keras.Model, folder: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         network.export(folder / f"{model.key}_saved_model", verbose=False)
     with contextlib.redirect_stdout(io.StringIO()):
-        (folder / f"{model.key}.tflite").write_bytes(converter_of(model, network).convert())
+        content = converter_of(model, network, folder).convert()
+    (folder / f"{model.key}.tflite").write_bytes(content)
 
 
-def converter_of(model: Model, network: keras.Model) -> tf.lite.TFLiteConverter:
+def converter_of(model: Model, network: keras.Model, folder: Path) -> tf.lite.TFLiteConverter:
     """Prepare TFLite's converter, with the batch that it can do."""
     if not model.tflite_rows:
         return tf.lite.TFLiteConverter.from_keras_model(network)
-    (tensor,), (output,) = model.inputs, model.outputs
-    spec = tf.TensorSpec((model.tflite_rows, *tensor.shape), tensor.dtype, name=tensor.name)
-
-    @tf.function(input_signature=[spec])
-    def serve(given: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {output: network(given, training=False)}
-
-    return tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], serve)
+    fixed = folder / f"{model.key}_fixed_batch"
+    specs = [
+        keras.InputSpec(shape=(model.tflite_rows, *t.shape), dtype=t.dtype, name=t.name)
+        for t in model.inputs
+    ]
+    network.export(fixed, verbose=False, input_signature=specs)
+    return tf.lite.TFLiteConverter.from_saved_model(str(fixed))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,10 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
-from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from source_models import Model, Tensor
-from source_oracles import Rows, write_oracle
+from source_oracles import write_oracle
 
 OLD = Model(
     key="old",
@@ -45,17 +44,14 @@ def main() -> None:
 
 
 def write_old(folder: Path) -> None:
-    """Write the network of opsets 7 to 12; its oracle is ONNX's reference implementation."""
+    """Write the network of opsets 7 to 12; its oracle is numpy's."""
     for opset in old_onnx_nets.OPSETS:
         model = old_onnx_nets.make(opset)
         onnx.checker.check_model(model)
         onnx.save(model, folder / f"old.opset{opset}.onnx")
-    evaluator = ReferenceEvaluator(old_onnx_nets.make(old_onnx_nets.OPSETS[-1]))
-
-    def compute(rows: Rows) -> list[NDArray[np.generic]]:
-        return [np.asarray(found) for found in evaluator.run(None, rows)]
-
-    write_oracle(OLD, folder, compute)
+    # Not ONNX's reference implementation: below opset 14, that of onnx 1.23.2 trains in
+    # BatchNormalization, and cannot do Resize-10.
+    write_oracle(OLD, folder, lambda rows: [old_onnx_nets.compute(rows["image"])])
 
 
 def write_external(model: onnx.ModelProto, folder: Path) -> None:

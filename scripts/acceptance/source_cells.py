@@ -104,8 +104,7 @@ def _keras(model: Model, folder: Path) -> Iterator[Cell]:
     weights = ("--weights", f"{stem}.weights.h5")
     yield _cell(model, "weights.h5 + factory", folder, model.factory, *weights, *values)
     tflite = _cell(model, "TFLite", folder, f"{stem}.tflite", *values)
-    fixed = str(model.tflite_rows)
-    yield replace(tflite, batch=fixed) if model.tflite_rows else _exported(tflite)
+    yield replace(_exported(tflite), batch=str(model.tflite_rows or "free"))
     yield replace(_cell(model, "live", folder, model.key), is_live=True)
 
 

@@ -7,6 +7,7 @@ from sample_reports import DYNAMIC, FP32, INT8, INT8_MINMAX, SAMPLES, operators,
 from onnxq.cli.notes import drop_sentence, note_marks, report_notes, speed_sentence
 from onnxq.cli.operator_rows import family_of, operator_rows
 from onnxq.findings import Finding
+from onnxq.measurements import OperatorTime
 from onnxq.reports import Limits
 
 
@@ -59,6 +60,12 @@ def test_a_tie_says_so_with_its_interval():
 def test_without_operator_times_no_reason_is_made_up():
     bare = msgspec.structs.replace(DYNAMIC, operators=())
     assert speed_sentence(bare, FP32) == "slower than fp32 here."
+
+
+def test_what_a_provider_compiled_is_no_reason():
+    part = OperatorTime(operator="OpenVINO-EP-subgraph", count=1, ns=5e7, share=1)
+    compiled = msgspec.structs.replace(DYNAMIC, operators=(part,))
+    assert speed_sentence(compiled, FP32) == "slower than fp32 here."
 
 
 @pytest.mark.parametrize(

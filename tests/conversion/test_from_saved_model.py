@@ -1,6 +1,7 @@
 """SavedModels, of Keras and of plain TensorFlow, become ONNX models; what could run is scanned."""
 
 import importlib.util
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -229,6 +230,61 @@ def test_operators_of_another_signature_count_too(door, saved_module, tmp_path):
     with pytest.raises(SourceError, match="WriteFile") as raised:
         door.convert(SavedModelFolder(str(folder), "good"), tmp_path / "m.onnx")
     assert raised.value.code == "OQ109"
+
+
+def test_every_operator_that_takes_a_file_or_a_program_is_known():
+    """Read from TensorFlow's own registry, so that an operator of tomorrow is noticed."""
+    from tensorflow.core.framework.op_def_pb2 import OpList  # noqa: PLC0415 - takes seconds
+    from tensorflow.core.framework.types_pb2 import DT_STRING  # noqa: PLC0415 - as above
+    from tensorflow.python.client import pywrap_tf_session  # noqa: PLC0415 - as above
+
+    from onnxq.conversion.from_saved_model_operators import _REACHING_OUT  # noqa: PLC0415 - as above
+
+    raw = pywrap_tf_session.TF_GetBuffer(pywrap_tf_session.TF_GetAllOpList())
+    telling = re.compile(r"file|path|ckpt|address|host|url|module|target_name|prefix")
+    unknown = {
+        operator.name
+        for operator in OpList.FromString(raw).op
+        for names in [
+            [a.name for a in operator.attr if a.type == "string"],
+            [a.name for a in operator.input_arg if a.type == DT_STRING],
+        ]
+        if telling.search(" ".join(names)) and not _REACHING_OUT.search(operator.name)
+    }
+    assert not unknown
+
+
+def test_saving_in_what_loading_calls_is_found(door, tmp_path):
+    """A table is made while TensorFlow loads it, by a function that no signature reaches."""
+    tf = door.tf
+
+    class Table(tf.saved_model.experimental.TrackableResource):
+        def _create_resource(self):
+            tf.raw_ops.SaveV2(
+                prefix=str(tmp_path / "mark"),
+                tensor_names=["a"],
+                shape_and_slices=[""],
+                tensors=[tf.constant(1.0)],
+            )
+            return tf.raw_ops.HashTableV2(key_dtype=tf.int64, value_dtype=tf.float32)
+
+    class Module(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = Table()
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32, "x")])
+        def serve(self, x):
+            return {"y": x * 2}
+
+    module = Module()
+    tf.saved_model.save(module, tmp_path / "saved", signatures=module.serve)
+    for path in tmp_path.glob("mark*"):
+        path.unlink()
+    with pytest.raises(SourceError, match=r"SaveV2 \(2x\)") as raised:
+        door.convert(SavedModelFolder(str(tmp_path / "saved")), tmp_path / "m.onnx")
+    assert raised.value.code == "OQ109"
+    assert not list(tmp_path.glob("mark*"))
 
 
 def test_restoring_a_checkpoint_in_a_signature_is_found(door, saved_module, tmp_path):

@@ -227,6 +227,41 @@ def test_operators_of_tensorflow_are_refused(door, write, tmp_path):
     assert not (tmp_path / "m.onnx").exists()
 
 
+def test_operators_are_numbered_as_tflite_reads_them(door, cnn, write, tmp_path):
+    """TFLite takes the larger of the two numbers, so that a small first one hides a custom one."""
+    from tensorflow.lite.tools import flatbuffer_utils  # noqa: PLC0415 - beside TensorFlow
+
+    content = bytearray(write(cnn, "plain").read_bytes())
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    code = model.operatorCodes[0]
+    code.deprecatedBuiltinCode, code.builtinCode, code.customCode = 0, 32, b"FlexWriteFile"
+    path = tmp_path / "hidden.tflite"
+    path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    with pytest.raises(SourceError, match="beside TFLite's own: FlexWriteFile") as raised:
+        door.convert(path, tmp_path / "m.onnx")
+    assert raised.value.code == "OQ111"
+
+
+@pytest.mark.parametrize("layer", ["transposed", "along", "multiplied", "grouped", "recurrent"])
+def test_layers_of_every_kind_are_proven_one_by_one(door, write, tmp_path, layer):
+    """Their weights stand in other orders in ONNX."""
+    layers, shape = door.layers, (1, 12, 12, 3)
+    made = {
+        "transposed": lambda: layers.Conv2DTranspose(4, 3, strides=2),
+        "along": lambda: layers.Conv1D(4, 3),
+        "multiplied": lambda: layers.DepthwiseConv2D(3, depth_multiplier=2),
+        "grouped": lambda: layers.Conv2D(6, 3, groups=3),
+        "recurrent": lambda: layers.LSTM(4, unroll=True),
+    }[layer]()
+    if layer in {"along", "recurrent"}:
+        shape = (1, 12, 3)
+    x = layers.Input(batch_shape=shape, name="x")
+    model = door.keras.Model(x, layers.Dense(5)(layers.Flatten()(made(x))))
+    path = write(model, layer, **quantizing(door, shape))
+    result = convert_stage(request(path), tmp_path, lambda _: None)
+    assert result.parity.layers >= 2
+
+
 def test_int16_activations_are_refused(door, cnn, write, tmp_path):
     ops = door.tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     path = write(cnn, "wide", supported_ops=[ops], **quantizing(door))
@@ -291,6 +326,7 @@ def test_twins_of_others_are_proven_and_not_refused(shared, tmp_path, name):
         "all int8 values are known"
     )
     assert "integers" in result.parity.tolerance
+    assert result.parity.layers == {"resnet8": 15, "vww": 30, "ad01": 10}[name]
     assert result.quantized_already.startswith("by TFLite: static")
     assert result.model.min_runtime == "1.17"
     assert Path(result.model.path).stat().st_size < 1.5 * path.stat().st_size

@@ -141,3 +141,12 @@ def test_a_tag_in_each_sentence_is_no_one_hot_row():
     values = np.eye(4, dtype=np.int64)[[0, 3]]
     assert read(values, model("N", "T", 2)).values.shape == (2, 4)
     assert read(values, model("N", 4)).values.tolist() == [0, 3]
+
+
+def test_integers_below_0_are_targets_where_no_classes_are_scored():
+    labels = read([-3, 5, 0], model("N", 1))
+    assert (labels.values.tolist(), labels.classes) == ([-3, 5, 0], 0)
+    assert codes(labels) == [("OQ130", "warning")]
+    assert "targets" in labels.findings[0].message
+    reading = choose_reading({"scores": np.zeros((3, 1), np.float32)}, labels.values)
+    assert reading == Targets("scores")

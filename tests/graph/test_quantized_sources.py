@@ -12,8 +12,16 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from onnxq.conversion.from_onnx import convert_onnx
+from onnxq.errors import SourceError
+from onnxq.events import tell_nobody
+from onnxq.graph import read_model
 from onnxq.graph.quantized_sources import describe_quantization
+from onnxq.preparation import prepare
+from onnxq.quantization.dynamic import quantize_dynamic_int8
+from onnxq.quantization.weights import quantize_weights
+from onnxq.recipe_kinds import DynamicInt8, WeightOnly
 from onnxq.runtime import open_predict
+from onnxq.stages import PrepareRequest
 
 GENERATOR = np.random.default_rng(0)
 node = helper.make_node
@@ -115,6 +123,48 @@ def test_weights_alone():
     nodes = [node("DequantizeLinear", ["w", "s", "z"], ["d"]), node("MatMul", ["x", "d"], ["y"])]
     said = describe_quantization(pairs(*nodes, weights=[integers]))
     assert said == "weights only, as DequantizeLinear: 1 weight in int8, per tensor"
+
+
+@pytest.mark.parametrize("recipe", [WeightOnly(8, 128), WeightOnly(4)], ids=["int8", "int4"])
+def test_what_our_own_weight_recipes_write(recipe, float_path, tmp_path):
+    quantize_weights(float_path, tmp_path / "q.onnx", recipe)
+    said = describe_quantization(onnx.load(tmp_path / "q.onnx"))
+    assert said.startswith("weights only, as integers behind Cast and Mul and in blocks (MatMulNB")
+    assert f"2 weights in int8 and uint{recipe.bits}" in said
+    assert convert_onnx(tmp_path / "q.onnx", tmp_path / "out.onnx").quantized == said
+
+
+def scaled(*nodes, rows=8):
+    """Make a model of int8 weights that become floats as the int8-weights recipe has it."""
+    common = [
+        node("Cast", ["w_quantized"], ["c"], to=TensorProto.FLOAT),
+        node("Mul", ["c", "f"], ["w"]),
+    ]
+    tensors = [
+        scalar("w_quantized", np.ones((rows, 3), np.int8)),
+        scalar("f", np.full((1, 3), 2.0, "f")),
+    ]
+    return model([*common, *nodes], tensors, ["N", rows])
+
+
+def test_integers_behind_a_cast_that_a_node_multiplies_with_are_weights():
+    said = describe_quantization(scaled(node("MatMul", ["x", "w"], ["y"])))
+    assert said == "weights only, as integers behind Cast and Mul: 1 weight in int8, per channel"
+
+
+def test_integers_behind_a_cast_that_nothing_multiplies_with_are_a_mask():
+    assert describe_quantization(scaled(node("Add", ["x", "w"], ["y"]), rows=3)) == ""
+
+
+@pytest.mark.parametrize("recipe", [WeightOnly(8, 128), DynamicInt8()], ids=["weights", "dynamic"])
+def test_our_own_models_are_never_quantized_twice(recipe, float_path, tmp_path):
+    """A Cast and a Mul are no integer operators: onnxruntime would fold them and say nothing."""
+    quantizer = quantize_weights if isinstance(recipe, WeightOnly) else quantize_dynamic_int8
+    quantizer(float_path, tmp_path / "q.onnx", recipe)
+    request = PrepareRequest(model=read_model(tmp_path / "q.onnx"))
+    with pytest.raises(SourceError, match="quantized already") as caught:
+        prepare(request, tmp_path, tell_nobody)
+    assert caught.value.code == "OQ110"
 
 
 def test_what_training_leaves():

@@ -127,6 +127,19 @@ def test_gemm_bias_of_rows_becomes_an_add(shape):
     assert [node.op_type for node in result.proto.graph.node] == ["Gemm", "Add"]
 
 
+@pytest.mark.parametrize("attributes", [{}, {"transB": 1}, {"alpha": 0.5}])
+def test_gemm_bias_that_is_computed_becomes_an_add(attributes):
+    """What onnxruntime's fusion makes of a residual connection has no integer kernel."""
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["s"], "softmax"),
+        helper.make_node("Gemm", ["x", "w", "s"], ["y"], "fc", **attributes),
+    ]
+    shape = [ROWS, WIDE]
+    proto = make_model(nodes, {"x": shape}, {"y": shape}, [weight("w", WIDE, WIDE)])
+    result = check_same(flatten_gemm_bias, proto, exact=False)
+    assert [node.op_type for node in result.proto.graph.node] == ["Softmax", "Gemm", "Add"]
+
+
 def test_gemm_bias_waits_for_beta():
     assert flatten_gemm_bias(gemm(weight("b", 1, WIDE), beta=0.5)).subjects == ()
 

@@ -92,7 +92,7 @@ def test_blocks_of_matmul_nbits(bits, with_points, tmp_path):
     (found,) = list_dequantized(proto)
     onnx.save(proto, tmp_path / "m.onnx")
     (matrix,) = open_predict(tmp_path / "m.onnx")({"x": np.eye(columns, dtype="f")}).values()
-    np.testing.assert_allclose(found.values, matrix.T, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.values, matrix, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("per_channel", [True, False])
@@ -190,3 +190,55 @@ def test_scales_that_fit_no_axis_are_left_alone():
     weights = {"q": np.zeros((8, 6), np.int8), "s": np.ones(5, np.float32)}
     nodes = [node("DequantizeLinear", ["q", "s"], ["d"]), node("MatMul", ["x", "d"], ["y"])]
     assert list(list_dequantized(model(nodes, weights))) == []
+
+
+def behind_a_transpose(stored, scales, axis):
+    nodes = [
+        node("Transpose", ["q"], ["t"], perm=[1, 0]),
+        node("DequantizeLinear", ["t", "s"], ["d"], axis=axis),
+        node("MatMul", ["x", "d"], ["y"]),
+    ]
+    return model(nodes, {"q": stored, "s": scales}, ("N", stored.shape[1]))
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_the_axis_of_a_transposed_weight_is_followed_back(axis):
+    stored = np.random.default_rng(0).integers(-127, 128, (6, 6)).astype(np.int8)
+    scales = np.arange(1, 7, dtype=np.float32)
+    (found,) = list_dequantized(behind_a_transpose(stored, scales, axis))
+    along = scales[:, None] if axis == 0 else scales
+    np.testing.assert_allclose(found.values, (stored.T * along).T)
+
+
+def test_what_was_reshaped_before_its_scales_is_left_alone():
+    nodes = [
+        node("Reshape", ["q", "to"], ["t"]),
+        node("DequantizeLinear", ["t", "s"], ["d"], axis=1),
+        node("MatMul", ["x", "d"], ["y"]),
+    ]
+    weights = {
+        "q": np.ones((8, 8), np.int8),
+        "to": np.array([8, 8]),
+        "s": np.ones(8, np.float32),
+    }
+    assert list(list_dequantized(model(nodes, weights))) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_table_that_is_also_a_matrix_keeps_its_own_scale(tmp_path):
+    """onnxruntime 1.31.1 multiplies looked up rows as the integers that they are."""
+    weight = normal(300, 64)
+    nodes = [
+        node("Gather", ["w", "i"], ["e"], "rows"),
+        node("Gemm", ["e", "v"], ["y"], "head", transB=1),
+    ]
+    weights = {"w": weight, "v": 5 * weight[::-1].copy(), "i": np.array([1, -2])}
+    given = model([*nodes, node("Identity", ["x"], ["z"])], weights)
+    onnx.save(given, tmp_path / "m.onnx")
+    quantize_dynamic(
+        str(tmp_path / "m.onnx"), str(tmp_path / "q.onnx"), per_channel=True,
+        weight_type=QuantType.QInt8, op_types_to_quantize=["Gather", "MatMul"],
+    )  # fmt: skip
+    found = compare_weights(onnx.load(tmp_path / "q.onnx"), given)
+    assert {name: error.original for name, error in found.items()} == {"w": "w", "v": "v"}
+    assert all(0.15 < error.mean_error_scales < 0.35 for error in found.values())

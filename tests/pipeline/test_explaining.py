@@ -73,6 +73,14 @@ def test_cpu_with_vnni_is_not():
 @pytest.mark.parametrize("met", [True, False])
 def test_broken_limits_are_said(met):
     verdict = Verdict(
-        kind="keep_fp32", alias="", sentence="", detail="", candidates=1, limits_met=met
+        kind="keep_fp32",
+        alias="",
+        sentence="",
+        detail="",
+        candidates=1,
+        limits_met=met,
+        broken_limits=() if met else ("max_drop", "max_size"),
     )
-    assert [finding.code for finding in explain_limits(verdict)] == ([] if met else ["OQ301"])
+    found = explain_limits(verdict)
+    assert [finding.code for finding in found] == ([] if met else ["OQ301"])
+    assert all("--max-drop, --max-size" in finding.message for finding in found)

@@ -57,6 +57,7 @@ def ask(tmp_path):
         inputs=MappingProxyType({}),
         metric="",
         output="",
+        **more,
     ):
         labelled = labels is not None
         candidate = candidate if isinstance(candidate, dict) else {"y": candidate}
@@ -79,6 +80,7 @@ def ask(tmp_path):
             alias=alias,
             metric=parse_metric(metric),
             output=output,
+            **more,
         )
         result = judge(request, tmp_path, tell_nobody)
         as_json = msgspec.json.encode(result)
@@ -213,6 +215,14 @@ def test_low_agreement_is_a_warning_that_names_the_candidate(ask):
     assert "its signal to noise ratio is -" in findings[0].message
     assert "below" not in findings[0].message
     assert "first class" in findings[1].message
+    assert all("the float model" in finding.message for finding in findings)
+
+
+def test_what_is_no_float_model_is_not_called_one(ask):
+    noisy = REFERENCE + RANDOM.normal(0, 2, REFERENCE.shape).astype(np.float32)
+    findings = ask(noisy, REFERENCE, LABELS, compared_with="m.onnx on cpu").findings
+    assert all("m.onnx on cpu" in finding.message for finding in findings)
+    assert not any("float" in finding.message for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -240,11 +250,33 @@ def test_a_label_out_of_range_names_the_row(ask):
 
 
 @pytest.mark.parametrize(
-    "candidate", [{"z": QUANTIZED}, {"y": QUANTIZED[:, :2]}, {"y": QUANTIZED.astype(np.float64)}]
+    "candidate", [{"z": QUANTIZED}, {"y": QUANTIZED[:, :2]}, {"y": QUANTIZED.astype(np.int64)}]
 )
 def test_outputs_that_cannot_be_compared(ask, candidate):
     with pytest.raises(InferenceError, match="cannot be compared"):
         ask(candidate, REFERENCE)
+
+
+@pytest.mark.parametrize(
+    "candidate", [QUANTIZED.astype(np.float16), QUANTIZED[:, None, :], QUANTIZED[..., None]]
+)
+def test_width_and_unit_axes_are_no_difference(ask, candidate):
+    expected = ask(QUANTIZED, REFERENCE, LABELS).quality
+    found = ask(candidate, REFERENCE, LABELS).quality
+    assert isinstance(found, Judged)
+    assert found.accuracy == expected.accuracy
+    (output,), (other,) = found.agreement.outputs, expected.agreement.outputs
+    assert output.sqnr_db == pytest.approx(other.sqnr_db, abs=0.1)
+
+
+def test_what_is_worthless_or_guesses_is_also_a_finding(ask):
+    dead = ask(np.full_like(REFERENCE, np.nan), REFERENCE, LABELS)
+    assert [one.code for one in dead.findings] == ["OQ401"]
+    assert dead.unusable in dead.findings[0].message
+    wrong = (LABELS + 1) % CLASSES
+    guessing = ask(scores(wrong), REFERENCE, LABELS)
+    assert guessing.at_chance
+    assert "OQ401" in {one.code for one in guessing.findings}
 
 
 def chance(labels, answers, classes=CLASSES):

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxq.calibration.calibrating import calibrate
 from onnxq.datasets.values import CalibrationSet, StoredRows
 from onnxq.events import tell_nobody
-from onnxq.graph import write_proto
+from onnxq.graph import load_proto, write_proto
+from onnxq.graph.weight_values import weight_values
 from onnxq.models import OnnxModel
 from onnxq.preparation import prepare
 from onnxq.quantization.quantizing import quantize
@@ -182,6 +183,15 @@ class Kit:
             ranges = calibrated.ranges[ranges_key(recipe, scope)]
         request = QuantizeRequest(model=self.model, recipe=recipe, ranges=ranges, scope=scope)
         return quantize(request, self.new_folder("quantized"), tell_nobody)
+
+    def weight_errors(self, result):
+        """Mean absolute error by weight, of those that found their name and shape again."""
+        found = dict(weight_values(load_proto(result.model.path)))
+        errors = {}
+        for name, values in weight_values(load_proto(self.model.path)):
+            after = found[name] if found[name].shape == values.shape else found[name].T
+            errors[name] = float(np.abs(after - values).mean())
+        return errors
 
     def new_folder(self, name):
         folder = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"

@@ -9,7 +9,7 @@ from onnxq.artefact_gates import check_artefact
 from onnxq.errors import QuantizationError
 from onnxq.events import tell_nobody
 from onnxq.graph import load_proto
-from onnxq.graph.decoded_weights import decode_weights, weight_errors, zero_share
+from onnxq.graph.weight_values import weight_values, zero_share
 from onnxq.recipe_kinds import ALIASES, QuantizationScope
 from onnxq.runtime import open_predict
 from onnxq.stages import GateRequest
@@ -52,8 +52,8 @@ def test_it_passes_its_gates(kit, result):
 
 
 def test_exact_zeros_of_weights_stay_zero(kit, alias, result):
-    before = {w.name: w.values for w in decode_weights(load_proto(kit.model.path))}
-    after = {w.name: w.values for w in decode_weights(load_proto(result.model.path))}
+    before = dict(weight_values(load_proto(kit.model.path)))
+    after = dict(weight_values(load_proto(result.model.path)))
     assert before.keys() == after.keys()
     for name, values in before.items():
         found = after[name] if after[name].shape == values.shape else after[name].T
@@ -70,8 +70,8 @@ def test_its_bookkeeping_adds_up(kit, result):
     assert all(result.left_float.values())
     assert result.model.signature == kit.model.signature
     assert result.io == ()
-    errors = weight_errors(load_proto(result.model.path), load_proto(kit.model.path))
-    assert len(errors) == len(list(decode_weights(load_proto(kit.model.path))))
+    errors = kit.weight_errors(result)
+    assert len(errors) == len(dict(weight_values(load_proto(kit.model.path))))
     assert any(error > 0 for error in errors.values())
 
 

@@ -6,12 +6,14 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 
 from onnxq.errors import QuantizationError
 from onnxq.graph import load_proto
+from onnxq.quantization.dynamic import quantize_dynamic_int8
 from onnxq.quantization.finishing import (
     count_quantized,
     finish_quantized,
     load_for_quantizer,
     write_quantized,
 )
+from onnxq.recipe_kinds import DynamicInt8
 from onnxq.runtime import open_predict
 
 F = TensorProto.FLOAT
@@ -97,7 +99,7 @@ def test_float_model_counts_nothing(tmp_path):
     original = load_proto(save_cnn(tmp_path / "float.onnx"))
     for kind in ("static", "dynamic"):
         assert count_quantized(original, original, kind).quantized == 0
-    with pytest.raises(QuantizationError, match=r"^none of 4 nodes") as caught:
+    with pytest.raises(QuantizationError, match=r"nothing to do in 4 nodes: ") as caught:
         write_quantized(original, original, tmp_path / "int8.onnx", "static")
     assert caught.value.code == "OQ163"
     assert not (tmp_path / "int8.onnx").exists()
@@ -125,3 +127,18 @@ def test_nodes_in_bodies_are_named_with_the_reason():
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     count = count_quantized(proto, proto, "dynamic")
     assert count.left_float == {"inside": "it stands in the body of an If, Loop or Scan"}
+
+
+def test_a_weight_that_is_an_output_comes_back(tmp_path):
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], "head")], "g",
+        [info("x", F, ["N", 64])], [info("y", F, ["N", 48]), info("w", F, [64, 48])],
+        [weight("w", 64, 48)],
+    )  # fmt: skip
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(proto, tmp_path / "float.onnx")
+    result = quantize_dynamic_int8(tmp_path / "float.onnx", tmp_path / "int8.onnx", DynamicInt8())
+    assert result.count.quantized == 1
+    found = open_predict(result.model.path)({"x": np.ones((2, 64), np.float32)})
+    np.testing.assert_array_equal(found["w"], numpy_helper.to_array(weight("w", 64, 48)))

@@ -108,3 +108,60 @@ def test_weights_of_a_body_are_stored_too(tmp_path):
     rows = normal(5, 16)
     found = open_predict(convert(proto, tmp_path).model.path)({"x": rows})["y"]
     np.testing.assert_allclose(found, rows @ weight, rtol=2e-2, atol=2e-2)
+
+
+def left_float(nodes, *tensors, outputs=("y",)):
+    """Why the nodes of a model stay float32, of which one, ``big``, does not."""
+    nodes = [*nodes, helper.make_node("MatMul", ["x", "w"], ["big_y"], "big")]
+    proto = model(normal(16, 32), nodes=nodes)
+    proto.graph.initializer.extend(numpy_helper.from_array(v, n) for n, v in tensors)
+    names = [value.name for value in proto.graph.output]
+    proto.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+        for name in outputs
+        if name not in names
+    )
+    return proto
+
+
+@pytest.mark.parametrize(
+    ("nodes", "tensors", "outputs", "reason"),
+    [
+        (
+            [helper.make_node("Gemm", ["x", "v"], ["y"], "n", transB=1)],
+            [("v", normal(5, 16))],
+            (),
+            "its weights are fewer than 128: a Cast would outweigh what it saves",
+        ),
+        (
+            [helper.make_node("MatMul", ["x", "x"], ["y"], "n")],
+            [],
+            (),
+            "its weights are not constant",
+        ),
+        (
+            [helper.make_node("MatMul", ["x", "v"], ["y"], "n")],
+            [("v", normal(16, 40))],
+            ("v",),
+            "a node or an output that stays float reads its weights too",
+        ),
+    ],
+    ids=["few", "activations", "output"],
+)
+def test_what_stays_float_says_why(tmp_path, nodes, tensors, outputs, reason):
+    proto = left_float(nodes, *tensors, outputs=outputs)
+    assert convert(proto, tmp_path).count.left_float == {"n": reason}
+
+
+def test_infinities_are_no_reason_to_stay_float(tmp_path):
+    """A mask of -inf is a float16 too; -3.4e38 is not."""
+    mask = np.where(np.tri(16, 16, dtype=bool), 0, -np.inf).astype(np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["s"], "mm"),
+        helper.make_node("Add", ["s", "mask"], ["y"], "add"),
+    ]
+    proto = model(normal(16, 16), nodes=nodes)
+    proto.graph.initializer.append(numpy_helper.from_array(mask, "mask"))
+    half = convert(proto, tmp_path)
+    assert half.findings == ()
+    assert half.size.initializer_bytes["float16"] == 2 * 2 * 16 * 16

@@ -8,7 +8,6 @@ import pytest
 
 from onnxq.errors import RecipeError, StrictError
 from onnxq.graph import load_proto
-from onnxq.graph.decoded_weights import weight_errors
 from onnxq.graph.quantized_tensors import list_quantized
 from onnxq.recipe_kinds import (
     ALIASES,
@@ -26,10 +25,6 @@ from onnxq.stages import RangesAsked
 RECIPES = [alias for alias in ALIASES if alias != "fp32"]
 
 
-def errors_of(kit, result):
-    return weight_errors(load_proto(result.model.path), load_proto(kit.model.path))
-
-
 @pytest.mark.parametrize("alias", RECIPES)
 @pytest.mark.parametrize(
     ("scope", "why"),
@@ -45,7 +40,7 @@ def test_what_is_kept_float_stays_float(kit_of, alias, scope, why):
     result = kit.quantize(ALIASES[alias], scope)
     assert result.left_float.keys() == {"gemm"}
     assert result.left_float["gemm"].startswith(why)
-    errors = errors_of(kit, result)
+    errors = kit.weight_errors(result)
     assert errors.pop("w2") == 0.0
     assert all(error > 0 for error in errors.values())
     assert len(errors) == 2
@@ -136,6 +131,13 @@ def test_strict_knows_operators_that_do_not_count(kit_of, operators, left):
         return
     with pytest.raises(StrictError, match=left):
         kit_of("cnn").quantize(ALIASES["int8"], scope)
+
+
+def test_strict_asks_for_what_a_rule_speaks_of(kit_of):
+    rule = Rule(Quantize(), nodes="cell")
+    scope = QuantizationScope(strict=True, operators=("Gemm",), rules=(rule,))
+    with pytest.raises(StrictError, match="1 node of 2 that were asked for stays float: LSTM"):
+        kit_of("lstm").quantize(ALIASES["int8"], scope)
 
 
 def test_a_scope_needs_fewer_ranges(kit_of):

@@ -6,8 +6,8 @@ from onnx.reference import ReferenceEvaluator
 
 from onnxq.errors import QuantizationError
 from onnxq.graph import load_proto, read_model
-from onnxq.graph.decoded_weights import decode_weights
 from onnxq.graph.edits import attribute_int
+from onnxq.graph.weight_values import weight_values
 from onnxq.quantization.weights import quantize_weights, store_weights
 from onnxq.recipe_kinds import EVERYTHING, WeightOnly
 from onnxq.runtime import open_predict, open_session, session_options
@@ -60,14 +60,14 @@ def test_a_gemm_of_any_kind_computes_with_its_decoded_weights(tmp_path, kind, bi
         [40, 5] if kind == "transA" else ["N", 40],
     )
     path = save(proto, tmp_path, recipe)
-    decoded = {w.name: w.values for w in decode_weights(load_proto(path))}
+    decoded = dict(weight_values(load_proto(path)))
     assert decoded.keys() == {"w", "v"}
     for tensor in proto.graph.initializer:
         if tensor.name in decoded:
             values = decoded[tensor.name]
             values = values if values.shape == tuple(tensor.dims) else values.T
             name = tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), name))
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
     rows = np.random.default_rng(1).standard_normal((40, 5) if kind == "transA" else (6, 40))
     rows = rows.astype(np.float32)
     expected = ReferenceEvaluator(proto).run(None, {"x": rows})[0]
@@ -188,3 +188,99 @@ def test_constant_operands_of_any_rank_take_a_scale_per_channel(tmp_path, slot):
     expected = ReferenceEvaluator(proto).run(None, feeds)[0]
     found = open_predict(path)(feeds)["y"]
     assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max()
+
+
+def small_of(proto, folder, recipe=INT8):
+    return load_proto(save(proto, folder, recipe))
+
+
+@pytest.mark.parametrize("recipe", [INT8, INT4], ids=["int8", "int4"])
+def test_a_dead_channel_returns_zero(tmp_path, recipe):
+    """MatMulNBits corrects for the zero point by sums that cancel to the scale's rounding only."""
+    matrix = weight("w", 64, 48)
+    values = numpy_helper.to_array(matrix).copy()
+    values[:, 7] = 0.0
+    proto = model(
+        [node("MatMul", ["x", "w"], ["y"], "mm")], [numpy_helper.from_array(values, "w")], ["N", 64]
+    )
+    rows = np.random.default_rng(0).standard_normal((9, 64)).astype(np.float32)
+    found = open_predict(save(proto, tmp_path, recipe))({"x": rows})["y"]
+    assert np.abs(found[:, 7]).max() < 1e-30
+
+
+def test_padding_is_counted_before_blocks_are_chosen(tmp_path):
+    """Five rows fill a third of the smallest block: 8 bits in blocks would weigh what floats do."""
+    proto = model([node("MatMul", ["x", "w"], ["y"], "mm")], [weight("w", 5, 1000)], ["N", 5])
+    small = small_of(proto, tmp_path)
+    assert small.ByteSize() < 0.5 * proto.ByteSize()
+    assert "MatMulNBits" not in {n.op_type for n in small.graph.node}
+
+
+def test_a_depthwise_transposed_convolution_takes_a_scale_per_channel(tmp_path):
+    kernel = weight("w", 32, 1, 5, 5)
+    values = numpy_helper.to_array(kernel) * np.logspace(-3, 0, 32).astype("f")[:, None, None, None]
+    operator = node("ConvTranspose", ["x", "w"], ["y"], "up", group=32)
+    proto = model([operator], [numpy_helper.from_array(values, "w")], ["N", 32, 6, 6])
+    ((_, found),) = weight_values(small_of(proto, tmp_path))
+    errors = np.abs(found - values).max(axis=(1, 2, 3))
+    assert (errors <= 0.51 * np.abs(values).max(axis=(1, 2, 3)) / 127).all()
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_the_first_operand_of_a_gemm_may_be_the_weight(tmp_path, turned):
+    shape = (40, 24) if turned else (24, 40)
+    operator = node("Gemm", ["w", "x"], ["y"], "gemm", transA=turned)
+    proto = model([operator], [weight("w", *shape)], [40, 5])
+    feeds = {"x": np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)}
+    expected = ReferenceEvaluator(proto).run(None, feeds)[0]
+    found = open_predict(save(proto, tmp_path, INT8))(feeds)["y"]
+    assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max()
+
+
+def branching(shared):
+    """A MatMul, and an If whose branches read the same weight, or one of their own."""
+    value = helper.make_tensor_value_info
+    names = ("w", "v") if not shared else ("w", "w")
+    bodies = [
+        helper.make_graph(
+            [node("MatMul", ["x", name], [f"t{at}"], f"inner{at}")],
+            f"body{at}",
+            [],
+            [value(f"t{at}", TensorProto.FLOAT, None)],
+            [weight("v", 64, 64)] if name == "v" else [],
+        )
+        for at, name in enumerate(names)
+    ]
+    nodes = [
+        node("MatMul", ["x", "u"], ["a"], "outer"),
+        node("MatMul", ["x", "w"], ["b"], "sharing"),
+        node("ReduceSum", ["x"], ["s"], "sum", keepdims=0),
+        node("Greater", ["s", "zero"], ["c"], "greater"),
+        node("If", ["c"], ["d"], "if", then_branch=bodies[0], else_branch=bodies[1]),
+        node("Sum", ["a", "b", "d"], ["y"], "add"),
+    ]
+    zero = numpy_helper.from_array(np.float32(0), "zero")
+    return model(nodes, [weight("u", 64, 64), weight("w", 64, 64), zero], ["N", 64])
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_a_body_reads_stays_float_and_is_not_stored_twice(tmp_path, shared):
+    proto = branching(shared)
+    onnx.save(proto, tmp_path / "float.onnx")
+    small = quantize_weights(tmp_path / "float.onnx", tmp_path / "small.onnx", INT8)
+    assert small.size.file_bytes < (tmp_path / "float.onnx").stat().st_size
+    assert small.count.left_float == {
+        "sharing": "a node or an output that stays float reads its weights too",
+        "inner0": "it stands in the body of an If, Loop or Scan",
+        "inner1": "it stands in the body of an If, Loop or Scan",
+    }
+    feeds = {"x": np.random.default_rng(0).standard_normal((3, 64)).astype(np.float32)}
+    before, after = (open_predict(tmp_path / f"{n}.onnx")(feeds)["y"] for n in ("float", "small"))
+    assert np.abs(before - after).max() <= 0.02 * np.abs(before).max()
+
+
+def test_an_operator_without_a_rewrite_says_so(tmp_path):
+    operator = node("Einsum", ["x", "w"], ["y"], "sum", equation="ij,jk->ik")
+    proto = model([operator], [weight("w", 64, 64)], ["N", 64])
+    with pytest.raises(QuantizationError, match="sum: the recipe has nothing for its type"):
+        save(proto, tmp_path, INT8)

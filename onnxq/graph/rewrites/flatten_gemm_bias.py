@@ -1,10 +1,14 @@
 """The bias of a Gemm becomes a vector of one value per output column, or an Add.
 
-Pattern: ``Gemm(A, B, C)`` with a constant C that is not 1-D of B's columns. Replacement: a C of
-shape (n,) where C is a scalar, (1,) or (1, n); else ``Add(Gemm(A, B), C)``. Condition: B and C are
-float32 initializers and beta is 1. Bit-exact for the vector, real-exact for the Add. Why:
-onnxruntime 1.31.1's static quantizer dies of "truth value of an array" or IndexError on them.
+Pattern: ``Gemm(A, B, C)`` with a C that is not a constant vector of B's columns. Replacement: a C
+of shape (n,) where C is a constant scalar, (1,) or (1, n); else ``Add(Gemm(A, B), C)``. Condition:
+B, and C if it is constant, are float32 initializers and beta is 1. Bit-exact for the vector,
+real-exact for the Add. Why: onnxruntime 1.31.1's static quantizer dies of "truth value of an
+array" or IndexError on other constants, and has no integer kernel for a C that is computed: what
+onnxruntime's own fusion makes of a residual connection, ``Add(MatMul(A, B), C)``.
 """
+
+import math
 
 import numpy as np
 import onnx
@@ -22,7 +26,7 @@ from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
 
 
 def flatten_gemm_bias(proto: ModelProto) -> Rewritten:
-    """Make every constant bias of a Gemm of the top graph 1-D, or an Add behind it.
+    """Make every bias of a Gemm of the top graph a constant vector, or an Add behind it.
 
     Args:
         proto: Any model; not changed.
@@ -37,12 +41,12 @@ def flatten_gemm_bias(proto: ModelProto) -> Rewritten:
     for node in list(flattened.graph.node):
         if not _matches(node, initializers):
             continue
-        weight, bias = initializers[node.input[1]], initializers[node.input[2]]
+        weight, bias = initializers[node.input[1]], initializers.get(node.input[2])
         columns = int(weight.dims[0 if attribute_int(node, "transB", 0) else 1])
-        if tuple(bias.dims) == (columns,):
+        if bias is not None and tuple(bias.dims) == (columns,):
             continue
         subjects.append(node.name)
-        if int(np.prod(bias.dims, dtype=np.int64)) in {1, columns} and _is_row(bias):
+        if bias is not None and _is_row(bias) and math.prod(bias.dims) in {1, columns}:
             array = np.broadcast_to(onnx.numpy_helper.to_array(bias).ravel(), (columns,)).copy()
             name = fresh_name(f"{bias.name}_row", taken)
             flattened.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
@@ -57,9 +61,12 @@ def _matches(node: NodeProto, initializers: dict[str, TensorProto]) -> bool:
         node.op_type == "Gemm"
         and node.domain in {"", "ai.onnx"}
         and len(node.input) > 2  # noqa: PLR2004 - the bias is input 2
+        and bool(node.input[2])
+        and node.input[1] in initializers
         and all(
-            name in initializers and initializers[name].data_type == TensorProto.FLOAT
+            initializers[name].data_type == TensorProto.FLOAT
             for name in node.input[1:3]
+            if name in initializers
         )
         and attribute_float(node, "beta", 1.0) == 1.0
     )
@@ -83,6 +90,7 @@ def _move_into_add(graph: GraphProto, node: NodeProto, taken: set[str]) -> None:
 FLATTEN_GEMM_BIAS = Rewrite(
     "flatten Gemm bias",
     "real-exact",
-    "biases were reshaped, because onnxruntime's static quantizer fails on their shapes",
+    "biases were reshaped or are added behind, because onnxruntime's static quantizer fails on "
+    "their shapes, or leaves the Gemm float where they are computed",
     flatten_gemm_bias,
 )

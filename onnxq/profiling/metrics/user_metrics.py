@@ -1,5 +1,6 @@
 """A metric of the user's: ``fn(outputs, labels)``, a value per row or one of all rows."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -74,8 +75,18 @@ class UserCall:
         return ValuedRows(values, float(np.ptp(values)) or float(np.abs(values).max()))
 
     def _compute(self, outputs: Mapping[str, Array], rows: NDArray[np.int_]) -> float:
+        """Compute the value of some rows; NaN where the function refuses just these.
+
+        On a resample a class may be missing, which many functions do not stand; on all rows the
+        function did not refuse.
+        """
         chosen = {name: array[rows] for name, array in outputs.items()}
-        found = self._call(chosen, self.labels[rows])
+        try:
+            found = self._call(chosen, self.labels[rows])
+        except DatasetError as error:
+            if isinstance(error.__cause__, ValueError | ArithmeticError):
+                return math.nan
+            raise
         if found.ndim:
             several = f"one number of all rows, and {found.size} of {rows.size} rows"
             raise self._refusal(several)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxq.graph.decoded_weights import decode_weights, weight_errors, zero_share
+from onnxq.graph.weight_values import weight_values, zero_share
 
 node = helper.make_node
 
@@ -24,10 +24,6 @@ def model(nodes, arrays, domains=()):
 INTEGERS = np.array([[0, 1, -2], [3, 0, 127]], np.int8)
 SCALES = np.array([0.5, 0.25, 2.0], np.float32)
 FLOATS = INTEGERS.astype(np.float32) * SCALES
-
-
-def float_model(weight=FLOATS):
-    return model([node("MatMul", ["x", "w"], ["y"], "mm")], {"w": weight})
 
 
 def per_channel():
@@ -59,11 +55,11 @@ def cast():
 
 def test_each_form_is_decoded():
     for proto in (per_channel(), cast()):
-        (weight,) = decode_weights(proto)
-        assert weight.name == "w"
-        np.testing.assert_array_equal(weight.values, FLOATS)
-    (weight,) = decode_weights(asymmetric())
-    np.testing.assert_array_equal(weight.values, [[0, 0.5, -1], [1.5, 0, 63.5]])
+        ((name, values),) = weight_values(proto)
+        assert name == "w"
+        np.testing.assert_array_equal(values, FLOATS)
+    ((_, values),) = weight_values(asymmetric())
+    np.testing.assert_array_equal(values, [[0, 0.5, -1], [1.5, 0, 63.5]])
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
@@ -79,10 +75,10 @@ def test_blocks_with_zero_points_are_decoded(bits):
         domain="com.microsoft", K=10, N=2, bits=bits, block_size=16,
     )  # fmt: skip
     proto = model([nbits], {"w_quantized": packed, "s": scales}, ["com.microsoft"])
-    (weight,) = decode_weights(proto)
+    ((_, values),) = weight_values(proto)
     middle = 1 << (bits - 1)
     expected = (levels[:, 0, :10].astype(np.float32) - middle) * scales[:, None]
-    np.testing.assert_array_equal(weight.values, expected.T)
+    np.testing.assert_array_equal(values, expected.T)
 
 
 def test_a_share_of_zeros_counts_weights_alone():
@@ -93,16 +89,28 @@ def test_a_share_of_zeros_counts_weights_alone():
     assert zero_share(model([node("Relu", ["x"], ["y"], "relu")], {})) == 0.0
 
 
-def test_errors_are_means_by_the_name_of_the_float_weight():
-    reference = float_model(FLOATS + np.float32(0.25))
-    assert weight_errors(per_channel(), reference) == {"w": pytest.approx(0.25)}
-    assert weight_errors(float_model(), float_model()) == {"w": 0.0}
+def test_a_float16_weight_behind_a_cast_is_a_weight():
+    nodes = [
+        node("Cast", ["w_half"], ["w_float"], "cast", to=1),
+        node("MatMul", ["x", "w_float"], ["y"], "mm"),
+    ]
+    ((name, values),) = weight_values(model(nodes, {"w_half": FLOATS.astype(np.float16)}))
+    assert name == "w"
+    np.testing.assert_array_equal(values, FLOATS)
 
 
-def test_a_transposed_matrix_is_compared_as_it_was():
-    square = np.arange(9, dtype=np.float32).reshape(3, 3)
-    assert weight_errors(float_model(square.T.copy()), float_model(square)) == {"w": 0.0}
-
-
-def test_weights_of_other_names_or_shapes_are_left_out():
-    assert weight_errors(float_model(np.ones((4, 5), np.float32)), float_model()) == {}
+def test_scales_that_are_looked_up_are_no_weights():
+    nodes = [
+        node("Gather", ["t_quantized", "i"], ["r"], "rows"),
+        node("Cast", ["r"], ["c"], "cast", to=1),
+        node("Gather", ["t_scale", "i"], ["f"], "factors"),
+        node("Mul", ["c", "f"], ["y"], "mul"),
+    ]
+    arrays = {
+        "t_quantized": INTEGERS,
+        "t_scale": np.array([[0.5], [2.0]], np.float32),
+        "i": np.array([0], np.int64),
+    }
+    ((name, values),) = weight_values(model(nodes, arrays))
+    assert name == "t"
+    np.testing.assert_array_equal(values, INTEGERS * arrays["t_scale"])

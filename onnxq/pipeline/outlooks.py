@@ -1,0 +1,128 @@
+"""What is known of a model and its rows before a verb is carried out: ``--plan`` rests on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from onnxq.datasets.values import DataRequest
+from onnxq.findings import Finding
+from onnxq.pipeline.bench import open_bench
+from onnxq.pipeline.plans import Course, Given
+from onnxq.pipeline.private_copies import absolute_request, copy_source
+from onnxq.pipeline.work_folders import work_folder
+from onnxq.sources import OnnxFile, source_path
+from onnxq.stages import ESTIMATE, EstimateRequest, EstimateResult, NoDataRequest
+
+CHILD_S = 0.4
+"""Starting a process that loads onnxruntime."""
+
+_TOOLS_BYTES = 220 * 10**6
+"""What a process weighs that holds the quantizers, measured; a few times the model comes on top."""
+
+_COPIES_IN_MEMORY = 4
+
+_NS_PER_S = 1e9
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a plan's model and rows.
+
+    Attributes:
+        given: The model.
+        found: What a child found out; -1 stands for what cannot be told before.
+    """
+
+    given: Given
+    found: EstimateResult
+
+    def row_seconds(self, rows: int, *, cost: float = 1.0, children: int = 1) -> tuple[float, str]:
+        """Return the time that so many rows take in some processes, and what that rests on."""
+        if self.found.row_ns < 0 or rows < 0:
+            return 0.0, ""
+        seconds = rows * cost * self.found.row_ns / _NS_PER_S
+        return children * CHILD_S + seconds, "a few rows were run"
+
+    def stored_bytes(self, models: int) -> int:
+        """Return what the rows and the outputs of so many models take; -1 for unknown."""
+        judged, calibrated = self.found.evaluation_rows, self.found.calibration_rows
+        if not (judged or calibrated):
+            return 0
+        if min(judged, calibrated, self.found.row_ns) < 0:
+            return -1
+        rows = (judged + calibrated) * self.found.input_row_bytes
+        return rows + models * judged * self.found.output_row_bytes
+
+
+def look(
+    given: Given,
+    data: DataRequest | NoDataRequest,
+    calibration: DataRequest | NoDataRequest,
+    course: Course,
+    *,
+    split: bool,
+) -> Outlook:
+    """Count the rows of a plan, and run its model a little where it is ONNX already.
+
+    Args:
+        given: The model.
+        data: Rows to judge on.
+        calibration: Rows to calibrate on.
+        course: How children are held.
+        split: Whether some of ``data`` would be kept for calibration.
+
+    Returns:
+        What was found. It raises what the stage raises.
+    """
+    with work_folder() as folder:
+        bench = open_bench(folder, course)
+        path = ""
+        if isinstance(given.source, OnnxFile):
+            copies = bench.place.new_folder("source")
+            path = source_path(copy_source(given.source, copies, bench.place))
+        request = EstimateRequest(
+            model=path,
+            declared=given.declared,
+            data=absolute_request(data),
+            calibration=absolute_request(calibration),
+            split=split,
+        )
+        return Outlook(given, bench.run(ESTIMATE, request, source_path(given.source)))
+
+
+def disk_bytes(outlooks: Sequence[Outlook], files: int) -> int:
+    """Reckon what a verb takes on disk.
+
+    Args:
+        outlooks: Of its models.
+        files: How many models it writes; each lies in the work folder first, and none is larger
+            than the one that was given.
+
+    Returns:
+        Bytes; 0 for unknown.
+    """
+    given = [outlook.found.file_bytes for outlook in outlooks]
+    stored = [outlook.stored_bytes(max(files, 1)) for outlook in outlooks]
+    if min(*given, *stored) < 0:
+        return 0
+    return sum(given) * 2 * (1 + files) + sum(stored)
+
+
+def memory_bytes(outlooks: Sequence[Outlook]) -> int:
+    """Reckon the peak of a child of a verb, in bytes; 0 for unknown."""
+    found = [outlook.found for outlook in outlooks]
+    if any(one.peak_bytes < 0 for one in found):
+        return 0
+    return max(
+        max(one.peak_bytes, _TOOLS_BYTES + _COPIES_IN_MEMORY * one.file_bytes) for one in found
+    )
+
+
+def note_unknown(outlook: Outlook) -> Finding:
+    """Say why it is not known what running a model costs."""
+    name = source_path(outlook.given.source)
+    why = outlook.found.not_timed or "it is not ONNX yet, and no framework is loaded for a plan"
+    return Finding(
+        code="OQ208",
+        subject=name,
+        message=f"What running it costs cannot be told before: {why}.",
+    )
