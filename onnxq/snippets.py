@@ -12,7 +12,7 @@ from onnxq.datasets.layouts import Layout
 from onnxq.datasets.preprocess import parse_preprocess
 from onnxq.datasets.values import PreprocessSpec
 from onnxq.findings import Finding
-from onnxq.integer_tensors import IntegerTensor
+from onnxq.integer_tensors import IntegerTensor, integer_io
 from onnxq.reports import DataFacts, Measured, Report
 from onnxq.tensors import TensorSpec
 
@@ -98,7 +98,7 @@ def _predict_lines(
     feeds = f"{{{_quoted(inputs[0].name)}: x}}"
     return [
         f"def predict({argument}):  # {what}",
-        *(f"    {line}" for line in [*steps, *_to_integers(chosen, inputs[0].name)]),
+        *(f"    {line}" for line in [*steps, *_to_integers(report, chosen, inputs[0].name)]),
         *_result_lines(report, chosen, feeds),
     ]
 
@@ -110,7 +110,8 @@ def _predict_by_name(report: Report, chosen: Measured) -> list[str]:
         lines += [f"    # image inputs went through --preprocess {spec}"]
     by_name = {one.name: _row_steps(report, one.name) for one in inputs if not spec}
     steps = {
-        one.name: [*by_name.get(one.name, []), *_to_integers(chosen, one.name)] for one in inputs
+        one.name: [*by_name.get(one.name, []), *_to_integers(report, chosen, one.name)]
+        for one in inputs
     }
     if any(steps.values()):
         lines += ["    inputs = dict(inputs)"]
@@ -134,10 +135,15 @@ def _row_steps(report: Report, name: str) -> list[str]:
     return steps
 
 
-def _to_integers(chosen: Measured, name: str) -> list[str]:
+def _integers(report: Report, chosen: Measured) -> tuple[IntegerTensor, ...]:
+    """Return what is integer and stands for real numbers: by a recipe, or as it was given."""
+    return chosen.artefact.io or integer_io(report.source.signature)
+
+
+def _to_integers(report: Report, chosen: Measured, name: str) -> list[str]:
     """Turn real numbers into what an integer input takes; integers go in as they are."""
     lines = []
-    for tensor in chosen.artefact.io:
+    for tensor in _integers(report, chosen):
         if tensor.name == name:
             ends = np.iinfo(tensor.dtype)
             steps = f"np.rint(x / np.float32({tensor.scale:.9g})) + {tensor.zero_point}"
@@ -150,7 +156,7 @@ def _to_integers(chosen: Measured, name: str) -> list[str]:
 
 def _result_lines(report: Report, chosen: Measured, feeds: str) -> list[str]:
     names = [spec.name for spec in report.source.signature.outputs]
-    tensors = {tensor.name: tensor for tensor in chosen.artefact.io if tensor.name in names}
+    tensors = {one.name: one for one in _integers(report, chosen) if one.name in names}
     if not tensors:
         return [f"    return session.run(None, {feeds}){'[0]' if len(names) == 1 else ''}"]
     reals = [

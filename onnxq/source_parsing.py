@@ -30,10 +30,10 @@ from onnxq.sources import (
     TorchExportFile,
     TorchScriptFile,
     WeightsFile,
-    parse_input,
+    parse_inputs,
 )
 
-__all__ = ["is_factory", "parse_input", "parse_source"]
+__all__ = ["is_factory", "parse_inputs", "parse_source"]
 
 _FACTORY = re.compile(r"(?P<module>[^:]+\.py|[A-Za-z_]\w*(?:\.\w+)*):(?P<function>[A-Za-z_]\w*)")
 _OPENED: dict[FileKind, Callable[[str], Source]] = {

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -213,6 +214,29 @@ def parse_input(text: str) -> InputDeclaration:
     low, high = int(match["low"]), int(match["high"])
     _check_values(low, high, dtype, text)
     return InputDeclaration(match["name"], shape, dtype, low, high)
+
+
+def parse_inputs(texts: Iterable[str]) -> tuple[InputDeclaration, ...]:
+    """Parse what several ``--input`` declare.
+
+    Args:
+        texts: As :func:`parse_input` takes them.
+
+    Returns:
+        The declarations, in the given order.
+
+    Raises:
+        UsageError: If one cannot be read, or two declare the same input (OQ112).
+    """
+    declared: dict[str, InputDeclaration] = {}
+    for text in texts:
+        one = parse_input(text)
+        if one.name in declared:
+            message = f"--input declares {one.name!r} twice: {render_input(declared[one.name])} "
+            message += f"and {render_input(one)}."
+            raise UsageError(message, code="OQ112", hint="Declare each input once.")
+        declared[one.name] = one
+    return tuple(declared.values())
 
 
 def render_input(declaration: InputDeclaration) -> str:

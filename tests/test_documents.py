@@ -23,7 +23,7 @@ from onnxq.errors import OutputError
 from onnxq.estimates import Estimate
 from onnxq.findings import Finding
 from onnxq.reports import Report
-from onnxq.tensors import TensorSpec
+from onnxq.tensors import Signature, TensorSpec
 
 DOCUMENTS = (Report, Conversion, Quantization, Profile, Plan)
 WRITTEN = (Report, Conversion, Quantization)
@@ -69,7 +69,11 @@ def shaped(chance, values):
     return {**values, "shape": ("N", chance.randint(0, 9)), "scale": 0.0, "zero_point": 0}
 
 
-SPECIAL = {Estimate: ordered, Finding: coded, TensorSpec: shaped}
+def unique(_chance, values):
+    return {side: specs[:1] for side, specs in values.items()}
+
+
+SPECIAL = {Estimate: ordered, Finding: coded, TensorSpec: shaped, Signature: unique}
 CHANCES = st.randoms(use_true_random=False)
 CALM = settings(max_examples=20, deadline=None)
 

@@ -104,6 +104,11 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // minute)} min {int(seconds % minute):02d} s"
 
 
+def bounds_text(low: float, high: float, digits: int) -> str:
+    """Write the ends of a value as ``[97.12, 98.40]``, rounded outward."""
+    return f"[{-rounded_up(-low, digits):.{digits}f}, {rounded_up(high, digits):.{digits}f}]"
+
+
 def interval_text(low: float, high: float, digits: int) -> str:
     """Write an interval as ``[-1.56, +0.10]``, rounded outward."""
     return (

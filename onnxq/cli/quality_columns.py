@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from onnxq.cli.cells import (
     NOT_MEASURED,
+    bounds_text,
     interval_text,
     percent,
     plus_minus,
@@ -59,6 +60,13 @@ def _metric_columns(report: SideBySide, accuracies: dict[str, Accuracy]) -> tupl
         accuracy = accuracies.get(row.alias)
         return Cell(f"{words.scale * accuracy.value.value:.{digits}f}") if accuracy else ABSENT
 
+    def own(row: Measured) -> Cell:
+        accuracy = accuracies.get(row.alias)
+        if accuracy is None:
+            return ABSENT
+        low, high = accuracy.value.low, accuracy.value.high
+        return Cell(bounds_text(words.scale * low, words.scale * high, digits))
+
     def change(row: Measured, *, short: bool) -> Cell:
         accuracy = accuracies.get(row.alias)
         if accuracy is None or row.alias == report.reference:
@@ -69,8 +77,13 @@ def _metric_columns(report: SideBySide, accuracies: dict[str, Accuracy]) -> tupl
         text = f"{signed(moved.value, digits)} {tail}"
         return Cell(text, _drop_tone(accuracy, report.limits))
 
+    named = Column(
+        title=("", words.name), cells=measured_cells(rows, value), drop_rank=_RANK_METRIC
+    )
+    if len(accuracies) == 1:  # nothing to compare with: how sure the value itself is
+        return named, Column(title=("", "95% interval"), cells=measured_cells(rows, own))
     return (
-        Column(title=("", words.name), cells=measured_cells(rows, value), drop_rank=_RANK_METRIC),
+        named,
         Column(
             title=(f"Δ {words.unit}", "and 95% interval"),
             cells=measured_cells(rows, lambda row: change(row, short=False)),

@@ -1,9 +1,7 @@
 """In which dtype a Keras model computes, and how far its export may therefore be from it."""
 
 from onnxq.conversion.from_keras_package import keras
-from onnxq.conversion.tolerances import BFLOAT16, FLOAT16, FLOAT32, Tolerance
-
-_BY_DTYPE = {"float16": FLOAT16, "bfloat16": BFLOAT16}
+from onnxq.conversion.tolerances import Tolerance, tolerance_of
 
 
 def compute_tolerance(model: keras.Model) -> Tolerance:
@@ -15,6 +13,4 @@ def compute_tolerance(model: keras.Model) -> Tolerance:
     Returns:
         The usual one, unless a layer computes in float16 or bfloat16.
     """
-    dtypes = {layer.compute_dtype for layer in model._flatten_layers()}  # noqa: SLF001 - Keras has no public way into nested layers
-    found = [tolerance for dtype, tolerance in _BY_DTYPE.items() if dtype in dtypes]
-    return max(found, key=lambda one: one.largest, default=FLOAT32)
+    return tolerance_of(layer.compute_dtype for layer in model._flatten_layers())  # noqa: SLF001 - Keras has no public way into nested layers

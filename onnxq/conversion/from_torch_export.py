@@ -27,6 +27,7 @@ from onnxq.findings import Finding
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import DType
 
+_MOST_BUFFERS = 3
 _FREE = "torch.export.export(module, args, dynamic_shapes=({0: torch.export.Dim('batch')},))"
 _DTYPE_NAMES: dict[torch.dtype, DType] = {dtype: name for name, dtype in TORCH_DTYPES.items()}
 
@@ -121,6 +122,18 @@ def convert_program(program: ExportedProgram, name: str, destination: Path) -> E
         traced_rows=0,
         predict=call.predict,
         findings=_batch_note(call) + opset_note(written.model, name),
+        doubt=_doubt(program),
+    )
+
+
+def _doubt(program: ExportedProgram) -> str:
+    """Name the buffers that a program writes, as modules in training mode do."""
+    changed = sorted(program.graph_signature.buffers_to_mutate.values())
+    if not changed:
+        return ""
+    return (
+        f"The program changes its own buffers ({', '.join(changed[:_MOST_BUFFERS])}), which no "
+        "ONNX model does. Where it was made:  torch.export.export(module.eval(), args)"
     )
 
 

@@ -1,6 +1,7 @@
 """Tensors of PyTorch: made to trace with, named as outputs, and turned into arrays."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -80,13 +81,19 @@ def name_outputs(value: object, module: str, taken: frozenset[str]) -> dict[str,
 
     Returns:
         Tensors by the keys of dictionaries and the names of fields, else ``output``, or
-        ``output_0``, ``output_1``, …; a name that an input has gets ``output_`` before it.
+        ``output_0``, ``output_1``, …; a name that an input has gets ``output_`` before it, and
+        one that occurs again a number behind it.
 
     Raises:
         ConversionError: If there is something that is not a tensor (OQ151).
     """
-    named = _flatten(value, "", module)
-    return {f"output_{name}" if name in taken else name: tensor for name, tensor in named}
+    named: dict[str, Tensor] = {}
+    for name, tensor in _flatten(value, "", module):
+        free = f"output_{name}" if name in taken else name
+        counted = (f"{free}_{i}" for i in itertools.count(1))
+        used = {*named, *taken}
+        named[free if free not in used else next(c for c in counted if c not in used)] = tensor
+    return named
 
 
 def _flatten(value: object, name: str, module: str) -> Iterator[tuple[str, Tensor]]:

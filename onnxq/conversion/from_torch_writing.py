@@ -9,7 +9,7 @@ from onnx import ModelProto
 
 from onnxq.arrays import Array, Predict
 from onnxq.conversion.exports import Export
-from onnxq.conversion.tolerances import BFLOAT16, FLOAT16, FLOAT32, INT8, Tolerance
+from onnxq.conversion.tolerances import INT8, Tolerance, tolerance_of
 from onnxq.errors import ConversionError
 from onnxq.findings import Finding
 from onnxq.graph.cleaning import clean
@@ -19,7 +19,6 @@ from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.rewrites.inline_functions import inline_functions
 from onnxq.models import OnnxModel
 
-_BY_FLOATS = {"bfloat16": BFLOAT16, "float16": FLOAT16}
 _ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
 """Operators that round activations to steps."""
 
@@ -43,7 +42,7 @@ class WrittenProto:
         """How far the file may be from its source."""
         if any(self.model.operators.get(name, 0) for name in _ROUNDING):
             return INT8
-        return next((_BY_FLOATS[name] for name in _BY_FLOATS if name in self.floats), FLOAT32)
+        return tolerance_of(self.floats.split(" and "))
 
 
 def write_exported(

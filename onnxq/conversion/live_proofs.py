@@ -144,8 +144,9 @@ def _check_repeatable(
         try:
             compare_output(name, expected, second[name], probe, tolerance)
         except ParityError as error:
-            message = f"Output {name!r} of the model differs from run to run: it is random."
-            hint = "Make it repeatable: no dropout or noise at inference."
+            message = f"Output {name!r} of the model differs from run to run: it is random, or "
+            message += "remembers what it was fed before."
+            hint = "Make it repeatable: no dropout, noise or counters at inference."
             raise ParityError(message, code="OQ152", hint=hint) from error
 
 

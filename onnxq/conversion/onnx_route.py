@@ -7,7 +7,7 @@ from pathlib import Path
 from onnxq.arrays import Predict
 from onnxq.conversion.from_onnx import NormalizedOnnx, convert_onnx
 from onnxq.conversion.onnx_references import open_given
-from onnxq.conversion.tolerances import BFLOAT16, FLOAT16, FLOAT32, Tolerance
+from onnxq.conversion.tolerances import tolerance_of
 from onnxq.conversion.written import Written
 from onnxq.errors import SourceError
 from onnxq.findings import Finding
@@ -15,8 +15,6 @@ from onnxq.graph.model_files import model_size
 from onnxq.reports import ParityNotChecked
 from onnxq.sources import OnnxFile
 from onnxq.stages import ConvertRequest
-
-_TOLERANCES = {"float16": FLOAT16, "bfloat16": BFLOAT16}
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def onnx_route(request: ConvertRequest, source: OnnxFile, destination: Path) -> 
         declared=request.declared,
         findings=tuple(findings),
         quantized_already=normalized.quantized,
-        tolerance=_tolerance(normalized.floats),
+        tolerance=tolerance_of(normalized.floats.split(" and ")),
         exact=not (normalized.lifted_from or normalized.floats),
     )
 
@@ -51,11 +49,6 @@ def _reference(source: OnnxFile, normalized: NormalizedOnnx) -> Predict | Parity
         if normalized.lifted_from:
             raise
         return ParityNotChecked(reason=f"the file as given cannot be run here: {error.message}")
-
-
-def _tolerance(floats: str) -> Tolerance:
-    chosen = [_TOLERANCES[name] for name in _TOLERANCES if name in floats.split(" and ")]
-    return chosen[-1] if chosen else FLOAT32
 
 
 def _notes(source: OnnxFile, normalized: NormalizedOnnx, destination: Path) -> Iterator[Finding]:

@@ -174,8 +174,12 @@ def _check_repeatable(
         try:
             compare_output(name, array, again[name], probe, tolerance)
         except ParityError:
-            message = f"Output {name!r} of the source differs from run to run: it is random."
-            hint = "Make it repeatable (no dropout or noise at inference), or skip with --no-check."
+            message = f"Output {name!r} of the source differs from run to run: it is random, or "
+            message += "remembers what it was fed before."
+            hint = (
+                "Make it repeatable (no dropout, noise or counters at inference), or skip with "
+                "--no-check."
+            )
             raise ParityError(message, code="OQ152", hint=hint) from error
 
 

@@ -5,6 +5,7 @@ apart. A bound is on the largest difference, as a share of the largest reference
 that is smaller), and on the norm of the difference, as a share of the reference's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -32,6 +33,23 @@ FLOAT16 = Tolerance(1e-2, 1e-2, "the source computes in float16")
 
 BFLOAT16 = Tolerance(8e-2, 8e-2, "the source computes in bfloat16")
 """20 units of rounding (2^-8)."""
+
+_BY_FLOATS = {"bfloat16": BFLOAT16, "float16": FLOAT16}
+"""The coarsest first."""
+
+
+def tolerance_of(floats: Iterable[str]) -> Tolerance:
+    """Return the tolerance that the coarsest of some float types asks for.
+
+    Args:
+        floats: What a source computes in, such as ``float16`` and ``float32``.
+
+    Returns:
+        The usual one, unless float16 or bfloat16 is among them.
+    """
+    found = set(floats)
+    return next((_BY_FLOATS[name] for name in _BY_FLOATS if name in found), FLOAT32)
+
 
 INT8 = Tolerance(5e-1, 2e-1, "the source computes in integers, and a step is not small")
 """Integers on both sides: where two kernels round a half differently, an activation moves by a

@@ -15,6 +15,7 @@ from onnxq.datasets.values import DataRequest
 from onnxq.errors import SourceError
 from onnxq.isolation import Workplace, run_stage
 from onnxq.side_files import locate_side_file, mentions_side_files
+from onnxq.sniffing import FileKind, sniff_file
 from onnxq.sources import (
     Factory,
     KerasFile,
@@ -28,6 +29,7 @@ from onnxq.sources import (
 from onnxq.stages import SIDE_FILES, NoDataRequest, SideFilesRequest
 
 _LONGEST_STEM = 100
+_KERAS_SUFFIXES = frozenset({".keras", ".h5", ".hdf5"})
 
 
 def copy_source(source: Source, folder: Path, place: Workplace) -> Source:
@@ -60,7 +62,7 @@ def _copy_source(source: Source, folder: Path, place: Workplace) -> Source:
         case OnnxFile(path=path):
             return OnnxFile(_copy_onnx(Path(path), folder, place))
         case KerasFile(path=path):
-            return KerasFile(_copy(Path(path), folder))
+            return KerasFile(_copy(Path(path), folder, _keras_suffix(Path(path))))
         case Factory(module=module, function=function, weights=weights):
             kept = (
                 OwnWeights()
@@ -132,8 +134,15 @@ def named_files(text: str) -> tuple[Path, ...]:
     return tuple(Path(one) for one in paths if os.path.exists(one))  # noqa: PTH110 - too long for Path
 
 
-def _copy(path: Path, folder: Path) -> str:
-    target = folder / _plain_name(path)
+def _keras_suffix(path: Path) -> str:
+    """Return what a name lacks for Keras, which goes by suffixes where onnxq looks inside."""
+    if path.suffix.lower() in _KERAS_SUFFIXES:
+        return ""
+    return ".keras" if sniff_file(path) is FileKind.KERAS_ZIP else ".h5"
+
+
+def _copy(path: Path, folder: Path, more: str = "") -> str:
+    target = folder / f"{_plain_name(path)}{more}"
     shutil.copyfile(path, target)
     return str(target)
 

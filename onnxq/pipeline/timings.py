@@ -139,10 +139,18 @@ def measure_together(
         tell=bench.tell,
     )
     bench.note(LATENCY.name, subject, time.monotonic() - start)
-    return replace(study, findings=(*study.findings, *_more_than_cores(threads)))
+    return replace(study, findings=(*study.findings, *more_than_cores(threads)))
 
 
-def _more_than_cores(threads: tuple[int, ...]) -> tuple[Finding, ...]:
+def more_than_cores(threads: tuple[int, ...]) -> tuple[Finding, ...]:
+    """Warn of thread counts that this machine cannot run at once.
+
+    Args:
+        threads: Thread counts that were timed.
+
+    Returns:
+        One finding for the largest of them; none where the cores suffice.
+    """
     from onnxq.profiling.environment import usable_cores  # noqa: PLC0415 - psutil, late
 
     cores, most = usable_cores(), max(threads)

@@ -25,7 +25,7 @@ from onnxq.recipe_facts import check_fits
 from onnxq.recipe_files import resolve_recipes
 from onnxq.recipe_kinds import Float32, QuantizationScope
 from onnxq.scopes import IntegerInterface
-from onnxq.source_parsing import parse_input, parse_source
+from onnxq.source_parsing import parse_inputs, parse_source
 from onnxq.sources import Source
 from onnxq.stages import NoDataRequest
 
@@ -83,7 +83,7 @@ def opened_model(  # noqa: PLR0913 - one keyword an option
     Yields:
         The model. What a live one was exported to is gone afterwards.
     """
-    declared = tuple(parse_input(text) for text in input)
+    declared = parse_inputs(input)
 
     def given(source: Source) -> Given:
         return Given(

@@ -92,9 +92,7 @@ def _cell(model: Model, kind: str, folder: Path, *given: str) -> Cell:
 
 def _keras(model: Model, folder: Path) -> Iterator[Cell]:
     stem = folder / model.key
-    values = tuple(
-        word for t in model.inputs if t.dtype != "float32" for word in ("--input", t.declaration)
-    )
+    values = _integer_values(model)
     if model.is_whole:
         yield _cell(model, "factory", folder, model.factory)
         return
@@ -106,6 +104,12 @@ def _keras(model: Model, folder: Path) -> Iterator[Cell]:
     tflite = _cell(model, "TFLite", folder, f"{stem}.tflite", *values)
     yield replace(_exported(tflite), batch=str(model.tflite_rows or "free"))
     yield replace(_cell(model, "live", folder, model.key), is_live=True)
+
+
+def _integer_values(model: Model) -> tuple[str, ...]:
+    """Declare what no file says: which values integers take."""
+    integers = [tensor for tensor in model.inputs if tensor.dtype != "float32"]
+    return tuple(word for tensor in integers for word in ("--input", tensor.declaration))
 
 
 def _exported(cell: Cell) -> Cell:
@@ -139,7 +143,7 @@ def _torch(model: Model, folder: Path) -> Iterator[Cell]:
         return
     safe = ("--weights", f"{stem}.safetensors")
     yield _cell(model, "factory + safetensors", folder, model.factory, *safe, *declared)
-    yield _cell(model, ".pt2", folder, f"{stem}.pt2", "--trust")
+    yield _cell(model, ".pt2", folder, f"{stem}.pt2", "--trust", *_integer_values(model))
     traced = f"{stem}.torchscript.pt"
     yield _cell(model, "TorchScript", folder, traced, "--trust", *declared)
     yield replace(_cell(model, "live", folder, model.key), is_live=True)

@@ -134,7 +134,7 @@ KERAS_MODELS: tuple[Model, ...] = (
     Model(
         key="mobilenet_v2",
         factory="models/applications_keras/nets.py:mobilenet_v2",
-        inputs=(Tensor(name="image", shape=(224, 224, 3), least=-1.0),),
+        inputs=(Tensor(name="input", shape=(224, 224, 3), least=-1.0),),
         outputs=("predictions",),
         is_whole=True,
         oracle_rows=2,
@@ -142,7 +142,7 @@ KERAS_MODELS: tuple[Model, ...] = (
     Model(
         key="keras_resnet50",
         factory="models/applications_keras/nets.py:resnet50",
-        inputs=(Tensor(name="image", shape=(224, 224, 3), least=-1.0),),
+        inputs=(Tensor(name="input", shape=(224, 224, 3), least=-1.0),),
         outputs=("predictions",),
         is_whole=True,
         oracle_rows=2,

@@ -202,6 +202,13 @@ def test_one_model_is_not_compared_with_anything():
     assert "24.10" in text
 
 
+def test_one_model_shows_the_interval_of_its_own_value():
+    alone = replace(profile(), rows=(profiled("float.onnx", FP32, FP32_TIMES),), findings=())
+    text = flowed(render_profile(alone, Screen(columns=120)))
+    assert "95% interval" in text
+    assert "reference" not in text
+
+
 def test_a_profile_has_no_limits_and_no_verdict():
     """A drop of 2 pp is a number here, not a breach."""
     text = flowed(render_profile(profile(), Screen(columns=120)))

@@ -281,7 +281,7 @@ def test_saving_in_what_loading_calls_is_found(door, tmp_path):
     tf.saved_model.save(module, tmp_path / "saved", signatures=module.serve)
     for path in tmp_path.glob("mark*"):
         path.unlink()
-    with pytest.raises(SourceError, match=r"SaveV2 \(2x\)") as raised:
+    with pytest.raises(SourceError, match="SaveV2") as raised:
         door.convert(SavedModelFolder(str(tmp_path / "saved")), tmp_path / "m.onnx")
     assert raised.value.code == "OQ109"
     assert not list(tmp_path.glob("mark*"))

@@ -70,6 +70,18 @@ needs = 3
 
 def imports(outputs, labels):
     import no_such_package
+
+def refuses_above(outputs, labels, most):
+    if labels.sum() > most:
+        raise ValueError("not these rows")
+    return np.mean(outputs.argmax(axis=1) == labels)
+"""
+CODE += f"""
+def refuses_rarely(outputs, labels):
+    return refuses_above(outputs, labels, {LABELS.sum() + 21})
+
+def refuses_often(outputs, labels):
+    return refuses_above(outputs, labels, {LABELS.sum()})
 """
 
 
@@ -142,6 +154,15 @@ def test_one_number_is_computed_again_on_resamples(ask):
     assert "OQ135" not in {finding.code for finding in findings}
     assert told[-1].done == told[-1].total
     assert len(told) > 80
+
+
+def test_a_resample_that_the_function_refuses_is_passed_over(ask):
+    """A class may be missing on a resample; functions of scikit-learn raise then."""
+    accuracy, _, _ = ask("mine:refuses_rarely")
+    assert accuracy.value.low < accuracy.value.value < accuracy.value.high
+    with pytest.raises(DatasetError, match="is not defined on these rows") as caught:
+        ask("mine:refuses_often")
+    assert caught.value.code == "OQ134"
 
 
 def test_a_few_rows_that_matter_are_found_by_trying(ask):
