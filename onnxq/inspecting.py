@@ -17,6 +17,7 @@ from onnxq.graph import (
     used_domains,
 )
 from onnxq.graph.integer_io import read_integer_io
+from onnxq.graph.nodes import walk_nodes
 from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.quantized_tensors import TensorQuantization, list_quantized
 from onnxq.graph.weight_errors import WeightComparison, compare_weights
@@ -24,6 +25,7 @@ from onnxq.stages import (
     FitAnswer,
     InspectRequest,
     InspectResult,
+    NamedNode,
     NotCompared,
     QuantizedTensor,
     WeightError,
@@ -69,6 +71,9 @@ def inspect_model(request: InspectRequest, folder: Path, tell: Tell) -> InspectR
         io=read_integer_io(proto),
         reference=request.reference,
         data_fit=_try_rows(request, model.signature, folder),
+        nodes=tuple(
+            NamedNode(name=node.name, operator=node.op_type) for node in walk_nodes(proto.graph)
+        ),
     )
 
 

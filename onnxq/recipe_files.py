@@ -33,7 +33,7 @@ from typing import Final, get_args
 from onnxq.errors import RecipeError
 from onnxq.range_methods import method_tag, parse_method
 from onnxq.recipe_facts import check_fits
-from onnxq.recipe_kinds import NamedRecipe, alias_of, parse_recipe
+from onnxq.recipe_kinds import Float32, NamedRecipe, alias_of, parse_recipe
 from onnxq.scopes import (
     AsRecipe,
     Granularity,
@@ -143,6 +143,23 @@ def parse_recipes(text: str, origin: str) -> tuple[NamedRecipe, ...]:
     return tuple(_read_recipe(table, name) for name, table in tables.items())
 
 
+def check_names(recipes: Iterable[NamedRecipe]) -> None:
+    """Refuse two different recipes of one name: one of them would be left out unsaid.
+
+    Args:
+        recipes: All that were asked for, out of any files.
+
+    Raises:
+        RecipeError: OQ100 if a name stands for two things.
+    """
+    known: dict[str, NamedRecipe] = {}
+    for one in recipes:
+        if known.setdefault(one.name, one) != one:
+            message = f"two different recipes are named {one.name!r}."
+            hint = f'Rename one in its file, as in [recipe."my-{one.name}"], or leave one -r out.'
+            raise RecipeError(message, code="OQ100", hint=hint)
+
+
 def render_recipes(recipes: Iterable[NamedRecipe]) -> str:
     """Render recipes as the text of a recipe file, which parses back into equal ones.
 
@@ -165,6 +182,8 @@ def _read_recipe(place: Place, name: str) -> NamedRecipe:
     if not text:
         place.refuse('there is no recipe = "…"')
     recipe = place.parsed(lambda: parse_recipe(text))
+    if name == "fp32" and not isinstance(recipe, Float32):
+        place.refuse("fp32 is the name of the float model that the others are compared with")
     scope = QuantizationScope(
         operators=place.texts("operator"),
         skip_operators=place.texts("skip_operator"),

@@ -104,20 +104,20 @@ class QuantizationScope(Struct, frozen=True):
             A sentence without a full stop; empty where the recipe may quantize the node.
         """
         action, wish = self._first_word(name, operator)
-        return f"{wish} keeps it float" if isinstance(action, KeepFloat) else ""
+        return wish if isinstance(action, KeepFloat) else ""
 
     def _first_word(self, name: str, operator: str) -> tuple[KeepFloat | Quantize, str]:
-        """Return what the first wish that speaks of a node says, and its name."""
+        """Return what the first wish that speaks of a node says, and why it then stays float."""
         for glob in self.keep_float:
             if fnmatchcase(name, glob):
-                return KeepFloat(), f"keep_float {glob!r}"
+                return KeepFloat(), f"keep_float {glob!r} keeps it float"
         if operator in self.skip_operators:
-            return KeepFloat(), f"skip_operator {operator}"
+            return KeepFloat(), f"skip_operator {operator} keeps it float"
         for number, rule in enumerate(self.rules, start=1):
             if rule.matches(name, operator):
-                return rule.action, f"rule {number}"
+                return rule.action, f"rule {number} keeps it float"
         if self.operators and operator not in self.operators:
-            return KeepFloat(), f"operator {', '.join(self.operators)}"
+            return KeepFloat(), f"only operator {', '.join(self.operators)} was asked for"
         return Quantize(), ""
 
 

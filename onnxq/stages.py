@@ -557,6 +557,18 @@ class QuantizedTensor(Struct, frozen=True, kw_only=True):
     error: WeightError | NotCompared = NotCompared()
 
 
+class NamedNode(Struct, frozen=True, kw_only=True):
+    """A node, as ``keep_float`` and rules speak of it.
+
+    Attributes:
+        name: Its name; empty where it has none.
+        operator: Its type.
+    """
+
+    name: str
+    operator: str
+
+
 class InspectResult(Struct, frozen=True, kw_only=True):
     """What a model is.
 
@@ -574,6 +586,7 @@ class InspectResult(Struct, frozen=True, kw_only=True):
         io: Integer inputs and outputs that stand for real numbers, as the file itself says.
         reference: The float model that weights were compared with; empty for none.
         data_fit: Whether the rows fit, question by question; empty where there were none.
+        nodes: Every node in graph order, those of subgraphs included.
     """
 
     model: OnnxModel
@@ -588,6 +601,7 @@ class InspectResult(Struct, frozen=True, kw_only=True):
     io: tuple[IntegerTensor, ...] = ()
     reference: str = ""
     data_fit: tuple[FitAnswer, ...] = ()
+    nodes: tuple[NamedNode, ...] = ()
 
 
 class ProbeRequest(Struct, frozen=True, kw_only=True):

@@ -291,3 +291,10 @@ def test_rows_are_tried(tmp_path):
     answers = inspect_model(request, rows, tell_nobody).data_fit
     assert answers[0].subject == "x"
     assert all(answer.fits for answer in answers)
+
+
+def test_every_node_is_named(tmp_path):
+    found = inspect_model(InspectRequest(path=str(cnn(tmp_path))), tmp_path, tell_nobody)
+    assert [(node.name, node.operator) for node in found.nodes] == [
+        ("conv", "Conv"), ("relu", "Relu"), ("flatten", "Flatten"), ("head", "MatMul"),
+    ]  # fmt: skip

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from onnxq.errors import RecipeError
 from onnxq.recipe_files import (
+    check_names,
     is_recipe_file,
     parse_recipes,
     read_recipe_file,
@@ -90,7 +91,7 @@ def scopes(io, actions):
 
 
 def named(recipes, scope):
-    name = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}", fullmatch=True)
+    name = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}", fullmatch=True).filter(lambda name: name != "fp32")
     return st.builds(NamedRecipe, name=name, recipe=recipes, scope=scope)
 
 
@@ -181,3 +182,18 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RecipeError, match=r"mine\.toml cannot be read") as caught:
         resolve_recipes(str(tmp_path / "mine.toml"))
     assert caught.value.code == "OQ101"
+
+
+def test_fp32_is_the_float_model_and_no_other():
+    (plain,) = parse_recipes('[recipe.fp32]\nrecipe = "fp32"\n', "x.toml")
+    assert plain.recipe == ALIASES["fp32"]
+    with pytest.raises(RecipeError, match="fp32 is the name of the float model"):
+        parse_recipes('[recipe.fp32]\nrecipe = "int8"\n', "x.toml")
+
+
+def test_one_name_stands_for_one_recipe():
+    plain = NamedRecipe(name="int8", recipe=ALIASES["int8"])
+    check_names([plain, plain, CAREFUL])
+    with pytest.raises(RecipeError, match="two different recipes are named 'int8'") as caught:
+        check_names([plain, NamedRecipe(name="int8", recipe=ALIASES["int8-minmax"])])
+    assert '[recipe."my-int8"]' in caught.value.hint

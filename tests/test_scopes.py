@@ -13,17 +13,17 @@ def test_everything_may_be_quantized():
 @pytest.mark.parametrize(
     ("scope", "why"),
     [
-        (QuantizationScope(keep_float=("head/*", "stem")), "keep_float 'head/*'"),
-        (QuantizationScope(skip_operators=("Conv",)), "skip_operator Conv"),
-        (QuantizationScope(operators=("Gemm", "MatMul")), "operator Gemm, MatMul"),
-        (QuantizationScope(rules=(Rule(KeepFloat(), nodes="head/*"),)), "rule 1"),
-        (QuantizationScope(rules=(Rule(KeepFloat(), operator="Conv"),)), "rule 1"),
-        (QuantizationScope(rules=(Rule(KeepFloat()),)), "rule 1"),
+        (QuantizationScope(keep_float=("head/*", "stem")), "keep_float 'head/*' keeps it float"),
+        (QuantizationScope(skip_operators=("Conv",)), "skip_operator Conv keeps it float"),
+        (QuantizationScope(operators=("Gemm", "MatMul")), "only operator Gemm, MatMul was asked for"),
+        (QuantizationScope(rules=(Rule(KeepFloat(), nodes="head/*"),)), "rule 1 keeps it float"),
+        (QuantizationScope(rules=(Rule(KeepFloat(), operator="Conv"),)), "rule 1 keeps it float"),
+        (QuantizationScope(rules=(Rule(KeepFloat()),)), "rule 1 keeps it float"),
     ],
 )
 def test_each_wish_keeps_a_node_float_and_says_so(scope, why):
     assert scope.decide("head/conv", "Conv") == KeepFloat()
-    assert scope.why_float("head/conv", "Conv") == f"{why} keeps it float"
+    assert scope.why_float("head/conv", "Conv") == why
 
 
 def test_the_first_rule_that_matches_decides():

@@ -8,6 +8,7 @@ from onnxq.sources import (
     InputDeclaration,
     KerasFile,
     parse_input,
+    parse_inputs,
     render_input,
     source_path,
 )
@@ -79,6 +80,13 @@ def test_what_cannot_be_read_is_said(text, words):
         parse_input(text)
     assert caught.value.code == "OQ112"
     assert words.lower() in f"{caught.value.message} {caught.value.hint}".lower()
+
+
+def test_an_input_is_declared_once():
+    assert [one.name for one in parse_inputs(["b:N", "a:N"])] == ["b", "a"]
+    with pytest.raises(UsageError, match=r"'x' twice: x:Nx4 and x:Nx5") as caught:
+        parse_inputs(["x:Nx4", "y:N", "x:Nx5"])
+    assert caught.value.code == "OQ112"
 
 
 def test_values_are_declared_or_not():

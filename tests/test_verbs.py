@@ -397,3 +397,19 @@ def test_weights_are_for_the_factory_among_models(tiny_task, tmp_path):
         onnxq.profile.planned((str(tiny_task.model),), weights=str(weights)),
     ):
         pass
+
+
+def test_models_are_timed_at_one_batch(tiny_task, tmp_path):
+    models = [str(tiny_task.model)]
+    for rows in (4, 8):
+        model = onnx.load(tiny_task.model)
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = rows
+        onnx.save(model, tmp_path / f"batch{rows}.onnx")
+        models.append(str(tmp_path / f"batch{rows}.onnx"))
+    free, four, eight = onnxq.profile(tuple(models), **QUICK).rows
+    assert isinstance(free, Profiled)
+    assert isinstance(four, Profiled)
+    assert free.latencies[0].batch_rows == four.latencies[0].batch_rows == 4
+    assert isinstance(eight, NotProfiled)
+    assert "a batch of 4 was asked for, and the model's is fixed at 8" in eight.reason

@@ -209,7 +209,7 @@ def _outlier_finding(
     return Finding(
         code="OQ144",
         subject=tensor,
-        message=f"{tensor} reaches {value:.3g} on {row}, {what}.",
+        message=f"{tensor} reaches {value:.3g} in row {row}, {what}.",
         evidence={
             "tensor": tensor,
             "row": row,
@@ -218,7 +218,8 @@ def _outlier_finding(
             "median": outliers.median,
             "kind": outliers.kind,
         },
-        fix=f"Look at {row}; if its values are right, keep the operator that makes them float.",
+        fix=f"Look at row {row}; if its values are right, leave what takes {tensor} in float: "
+        "--keep-float.",
         severity="warning",
     )
 

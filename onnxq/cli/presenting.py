@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from onnxq.cli.screen import ColorChoice, Screen, read_screen
-from onnxq.errors import Interrupted, OnnxqError
+from onnxq.errors import Interrupted, OnnxqError, OutputError
 
 _SHORT, _MUTE = 1, 2
 _RED_BOLD, _PLAIN = "\x1b[1;31m", "\x1b[0m"
@@ -73,14 +73,27 @@ def write_text(text: str, stream: TextIO) -> None:
 
 
 def write_bytes(data: bytes, stream: TextIO) -> None:
-    """Write bytes past the stream's own encoding."""
+    """Write bytes past the stream's own encoding.
+
+    Raises:
+        OutputError: OQ192 if the stream cannot be written, as where the disk is full.
+    """
     try:
         stream.flush()
         stream.buffer.write(data)
         stream.buffer.flush()
     except BrokenPipeError:
-        # Python flushes once more when it exits, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _give_up(stream)
+    except OSError as error:
+        _give_up(stream)
+        message = f"the output stream cannot be written: {error.strerror or error}."
+        hint = "Free space, or send it elsewhere."
+        raise OutputError(message, code="OQ192", hint=hint) from error
+
+
+def _give_up(stream: TextIO) -> None:
+    # Python flushes once more when it exits, and would complain then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def present_error(error: OnnxqError, presentation: Presentation) -> int:

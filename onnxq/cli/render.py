@@ -14,6 +14,7 @@ from onnxq.cli.report_words import (
     command_text,
     header_lines,
     next_text,
+    runtimes_text,
     seconds_text,
     wrote_text,
 )
@@ -75,12 +76,12 @@ def _verdict(report: Report) -> tuple[str, str]:
 
 
 def _footer(report: Report, screen: Screen, out: str, files: Sequence[str]) -> Text:
-    runtimes = {v.artefact.min_runtime for v in report.variants if isinstance(v, Measured)} - {""}
-    needs = f"The models need onnxruntime {' or '.join(sorted(runtimes))} or later."
+    measured = [variant for variant in report.variants if isinstance(variant, Measured)]
+    needs = runtimes_text({one.alias: one.artefact.min_runtime for one in measured})
     following = next_text(report, out.rstrip("/"))
     lines = [
         wrote_text(out, files),
-        *([needs] if runtimes and files else []),
+        *([needs] if needs and files else []),
         f"Took {seconds_text(report.seconds, report.work_seconds)}",
         *([f"Next  {following}"] if following else []),
     ]

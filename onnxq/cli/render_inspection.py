@@ -8,7 +8,7 @@ from onnxq.cli.cells import NOT_MEASURED, size_text
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.render_parts import draw, fit, table, words
 from onnxq.cli.screen import Screen
-from onnxq.stages import FitAnswer, InspectResult, QuantizedTensor, WeightError
+from onnxq.stages import FitAnswer, InspectResult, NamedNode, QuantizedTensor, WeightError
 from onnxq.tensors import TensorSpec
 from onnxq.wording import count_noun
 
@@ -27,7 +27,7 @@ def render_inspection(
         found: What was found out.
         given: The model as the user named it.
         screen: Where it will be shown.
-        everything: Show every quantized tensor, not the first 40 alone.
+        everything: Show every quantized tensor, not the first 40 alone, and every node.
 
     Returns:
         The text, with a line feed at the end.
@@ -37,6 +37,7 @@ def render_inspection(
         *_head(found, given, screen),
         *_quantized_part(found.quantized, screen, most),
         *_errors_part(found, screen, most),
+        *(_nodes_part(found.nodes, screen) if everything else []),
         *_fit_part(found.data_fit, screen),
     ]
     return draw(screen, parts)
@@ -91,6 +92,12 @@ def _quantized_part(tensors: tuple[QuantizedTensor, ...], screen: Screen, most: 
     rest = len(tensors) - most
     more = [words(screen, f"and {rest} more: -v or --json shows them")] if rest > 0 else []
     return [Text("\n").join([title, drawn, *more])]
+
+
+def _nodes_part(nodes: tuple[NamedNode, ...], screen: Screen) -> list[Text]:
+    """Name every node in full: these are the words of ``--keep-float`` and of rules."""
+    lines = [words(screen, f"  {node.operator}  {node.name or '(no name)'}") for node in nodes]
+    return [Text("\n").join([words(screen, "Nodes", "bold"), *lines])] if lines else []
 
 
 def _errors_part(found: InspectResult, screen: Screen, most: int) -> list[Text]:

@@ -20,6 +20,7 @@ from onnxq.cli.report_words import (
     command_text,
     path_in,
     preprocess_lines,
+    runtimes_text,
     seconds_text,
     source_text,
     wrote_text,
@@ -115,12 +116,11 @@ def _left_float(done: Quantization, screen: Screen) -> list[RenderableType]:
 def _footer(done: Quantization, out: str, files: Sequence[str]) -> tuple[str, ...]:
     built = [variant for variant in done.variants if isinstance(variant, Built)]
     paths = tuple(dict.fromkeys(path_in(out, variant.artefact.file) for variant in built))
-    runtimes = {variant.artefact.min_runtime for variant in built} - {""}
-    needs = f"The models need onnxruntime {' or '.join(sorted(runtimes))} or later."
+    needs = runtimes_text({variant.alias: variant.artefact.min_runtime for variant in built})
     following = command_text(("onnxq", "profile", done.source.given, *paths, "--data", "val.npz"))
     return (
         wrote_text(out, files),
-        *([needs] if runtimes else []),
+        *([needs] if needs else []),
         f"Before quantizing: {size_text(done.float_size.file_bytes)}",
         f"Took {seconds_text(done.seconds, sum(done.seconds.values()))}",
         *([f"Next  {following}"] if paths else []),

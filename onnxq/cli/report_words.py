@@ -60,6 +60,28 @@ def _batch(report: Report) -> str:
     return f"{batch}{inputs}"
 
 
+def runtimes_text(by_alias: Mapping[str, str]) -> str:
+    """Say which onnxruntime models need; those that need a later one than most are named.
+
+    Args:
+        by_alias: The lowest version that loads each model; an empty one is not known.
+
+    Returns:
+        A sentence; empty where nothing is known.
+    """
+    known = {alias: runtime for alias, runtime in by_alias.items() if runtime}
+    if not known:
+        return ""
+    least = min(known.values(), key=_version)
+    later = [f"{alias} {runtime}" for alias, runtime in known.items() if runtime != least]
+    rest = f"; {', '.join(later)}" if later else ""
+    return f"The models need onnxruntime {least} or later{rest}."
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part.isdecimal())
+
+
 def source_text(source: SourceFacts) -> str:
     """Write the model, what exported it, and whether the export computes the same."""
     return f"{exporter_text(source)}; {parity_text(source)}"

@@ -84,7 +84,12 @@ def _refuse(what: str, typed: str, known: Iterable[str], shown: str) -> None:
 
 
 def _some_names(names: list[str]) -> str:
-    return f"Its nodes: {_listed(names)}. All of them:  onnxq inspect MODEL -v"
+    """List names; a prepared model has other nodes than its source, so say how to see its own."""
+    told = f"Its nodes, once prepared: {_listed(names)}."
+    if len(names) <= _SHOWN:
+        return told
+    ways = "onnxq quantize MODEL -r fp32 -o fp32.onnx  and  onnxq inspect fp32.onnx -v"
+    return f"{told} All of them:  {ways}"
 
 
 def _listed(names: list[str]) -> str:

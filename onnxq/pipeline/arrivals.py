@@ -92,7 +92,7 @@ def inference_rows(model: OnnxModel, asked: int) -> int:
 
     Args:
         model: Which.
-        asked: What ``--batch`` says; 0 where it was not given.
+        asked: What ``--batch`` says, or what models beside it are measured at; 0 for neither.
 
     Returns:
         How many.
@@ -102,7 +102,7 @@ def inference_rows(model: OnnxModel, asked: int) -> int:
     """
     fixed = model.signature.fixed_batch_rows
     if fixed and asked and asked != fixed:
-        message = f"--batch {asked}: the model's batch is fixed at {fixed}."
+        message = f"a batch of {asked} was asked for, and the model's is fixed at {fixed}."
         hint = "Leave --batch out, or export the model with a free batch axis."
         raise UsageError(message, code="OQ100", hint=hint)
     return fixed or asked or 1

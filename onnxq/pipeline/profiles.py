@@ -2,6 +2,7 @@
 
 import datetime as dt
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,12 @@ class _Case:
 
 @dataclass
 class _Gathering:
-    """Cases judged so far, what the first of them gave out, and the rows of those that failed."""
+    """Cases judged so far, what the first of them gave out, and the rows of those that failed.
 
+    ``batch_rows`` is that of every inference: times of different batches are no ratio.
+    """
+
+    batch_rows: int
     cases: list[_Case] = field(default_factory=list)
     reference: dict[str, str] = field(default_factory=dict)
     lost: list[Unavailable | NotProfiled] = field(default_factory=list)
@@ -86,8 +91,8 @@ def execute_profile(plan: ProfilePlan) -> Profile:
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         missing = _missing_providers(plan, bench)
-        gathered = _Gathering()
         entries, failed = open_entries(plan, bench)
+        gathered = _Gathering(_common_batch(plan, entries))
         gathered.lost += failed
         for entry in entries:
             gathered.findings += entry.findings
@@ -98,6 +103,12 @@ def execute_profile(plan: ProfilePlan) -> Profile:
                 else:
                     _gather(plan, bench, entry, provider, gathered)
         return _time_and_describe(plan, bench, gathered)
+
+
+def _common_batch(plan: ProfilePlan, entries: Sequence[Entry]) -> int:
+    """Return the rows of every inference: asked for, or of the first model whose batch is fixed."""
+    fixed = (entry.model.signature.fixed_batch_rows for entry in entries)
+    return plan.timing.batch_rows or next((rows for rows in fixed if rows), 1)
 
 
 def _missing_providers(plan: ProfilePlan, bench: Bench) -> dict[str, str]:
@@ -139,15 +150,15 @@ def _judge(
         rows,
         gathered.reference,
     )
-    gathered.reference = gathered.reference or outputs
     inputs = store_inference(
         bench,
         entry.model,
         rows.evaluation,
         declared,
-        batch_rows=inference_rows(entry.model, plan.timing.batch_rows),
+        batch_rows=inference_rows(entry.model, gathered.batch_rows),
         seed=plan.timing.seed,
     )
+    gathered.reference = gathered.reference or outputs
     findings = (*rows.findings, *_advise(judged.findings, gathered.cases, entry.name, provider))
     return _Case(entry, provider, rows, inputs, judged.quality, findings)
 
@@ -207,7 +218,7 @@ def _time(plan: ProfilePlan, bench: Bench, gathered: _Gathering) -> "LatencyStud
                 bench,
                 {case.key: replace(case.request, threads=threads) for case in cases},
                 threads,
-                batch_rows=inference_rows(cases[0].entry.model, plan.timing.batch_rows),
+                batch_rows=gathered.batch_rows,
                 seconds=plan.timing.seconds,
             )
         except Interrupted:

@@ -163,7 +163,7 @@ def quantize_static_qdq(
     """
     original = load_proto(source)
     edges = find_qdq_edges(original.graph, scope)
-    _check_applies(edges, source)
+    _check_applies(edges, scope)
     _check_ranges(edges, ranges, source)
     proto = load_for_quantizer(source)
     if recipe.activation == "int16":
@@ -258,13 +258,16 @@ def _declare_floats(graph: onnx.GraphProto, plan: _Plan) -> None:
     )
 
 
-def _check_applies(edges: QdqEdges, source: Path) -> None:
+def _check_applies(edges: QdqEdges, scope: QuantizationScope) -> None:
     if edges.nodes:
         return
     reasons = sorted(set(edges.left_float.values()))
     why = "; ".join(reasons) if reasons else "it has no Conv, Gemm or MatMul"
-    message = f"nothing in {source.name} can be quantized statically: {why}."
-    raise QuantizationError(message, code="OQ163", hint="Try -r int8-dynamic, or keep fp32.")
+    message = f"nothing in the model can be quantized statically: {why}."
+    wishes = scope.keep_float or scope.operators or scope.skip_operators or scope.rules
+    narrowed = "What is to stay float was asked for: loosen --keep-float, --operator or the rules."
+    hint = narrowed if wishes else "Try -r int8-dynamic, or keep fp32."
+    raise QuantizationError(message, code="OQ163", hint=hint)
 
 
 def _check_ranges(edges: QdqEdges, ranges: TensorRanges, source: Path) -> None:

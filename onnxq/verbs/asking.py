@@ -22,7 +22,7 @@ from onnxq.pipeline.private_copies import named_files
 from onnxq.pipeline.work_folders import work_folder
 from onnxq.profiling.environment import usable_cores
 from onnxq.recipe_facts import check_fits
-from onnxq.recipe_files import resolve_recipes
+from onnxq.recipe_files import check_names, resolve_recipes
 from onnxq.recipe_kinds import Float32, QuantizationScope
 from onnxq.scopes import IntegerInterface
 from onnxq.source_parsing import parse_inputs, parse_source
@@ -124,6 +124,11 @@ def ask_orders(
 
     Returns:
         By alias, in the order asked for; what a file says of its recipes' scope comes first.
+
+    Raises:
+        RecipeError: OQ100 if two different recipes have one name, or a recipe and its scope
+            contradict each other; OQ161 if there is no such recipe.
+        UsageError: OQ100 if ``io`` is none of the choices.
     """
     interfaces: tuple[IntegerInterface, ...] = get_args(IntegerInterface)
     wanted = next((one for one in interfaces if one == io), None)
@@ -142,6 +147,7 @@ def ask_orders(
         )
 
     named = [one for text in recipe for one in resolve_recipes(text)]
+    check_names(named)
     orders = {
         one.name: Order(
             recipe=one.recipe,

@@ -455,3 +455,13 @@ def test_a_reader_that_goes_away_is_no_failure():
     assert done.returncode == 0
     assert b"Traceback" not in done.stderr
     assert b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_full_disk_is_told_without_a_traceback(words):
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        done = run_python(words, stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error[OQ192]: the output stream cannot be written: No space")
+    assert b"Traceback" not in done.stderr

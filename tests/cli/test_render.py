@@ -25,6 +25,7 @@ from onnxq.cli.charset import text_columns
 from onnxq.cli.render import render_report
 from onnxq.cli.render_inspection import render_inspection
 from onnxq.cli.render_parts import draw, make_console, words
+from onnxq.cli.report_words import runtimes_text
 from onnxq.cli.screen import Screen
 from onnxq.findings import Finding
 
@@ -229,3 +230,13 @@ def test_text_is_the_only_thing_that_rich_is_given(monkeypatch):
     assert seen
     assert not any(isinstance(thing, str) for thing in seen)
     assert any(isinstance(thing, Text) for thing in seen)
+
+
+def test_models_that_need_a_later_runtime_are_named():
+    assert runtimes_text({"fp32": "1.17", "int8": "1.17"}) == (
+        "The models need onnxruntime 1.17 or later."
+    )
+    assert runtimes_text({"int16": "1.18", "fp32": "1.9", "given": "", "int8": "1.9"}) == (
+        "The models need onnxruntime 1.9 or later; int16 1.18."
+    )
+    assert runtimes_text({"given": ""}) == ""

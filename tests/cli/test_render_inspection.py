@@ -5,7 +5,7 @@ from sample_inspections import ACTIVATION, INSPECTION, WEIGHT
 
 from onnxq.cli.render_inspection import render_inspection
 from onnxq.cli.screen import Screen
-from onnxq.stages import FitAnswer, InspectResult, NotCompared, WeightError
+from onnxq.stages import FitAnswer, InspectResult, NamedNode, NotCompared, WeightError
 
 ERROR = WeightError(
     original="w", mean_abs_error=0.00123, max_abs_error=0.0045, mean_error_scales=0.25
@@ -72,3 +72,12 @@ def test_old_documents_are_read():
         del tensor["error"]
     del encoded["data_fit"], encoded["reference"]
     assert msgspec.convert(encoded, InspectResult) == INSPECTION
+
+
+def test_nodes_are_named_in_full_where_everything_is_asked_for():
+    name = "/layer4/layer4.1/conv2/Conv"
+    nodes = (NamedNode(name=name, operator="Conv"), NamedNode(name="", operator="Relu"))
+    found = msgspec.structs.replace(INSPECTION, nodes=nodes)
+    assert "Nodes" not in render_inspection(found, "m.onnx", Screen(columns=80))
+    text = render_inspection(found, "m.onnx", Screen(columns=80), everything=True)
+    assert f"Nodes\n  Conv  {name}\n  Relu  (no name)\n" in text

@@ -200,6 +200,8 @@ def test_a_forward_may_take_any_number_of_inputs(tmp_path):
             ["output_0_scores", "output_0_boxes", "output_1"],
         ),
         (lambda x: {"x": x + 1, "same": x}, ["output_x", "same"]),
+        (lambda x: {"a_b": x + 1, "a": {"b": x + 2}}, ["a_b", "a_b_1"]),
+        (lambda x: {"output_x": x + 1, "x": x + 2}, ["output_x", "output_x_1"]),
         (lambda x: {"label": x.argmax(1), "positive": x > 0}, ["label", "positive"]),
     ],
 )

@@ -29,7 +29,7 @@ def test_a_list_of_operators_does_not_speak_of_what_follows():
     scope = QuantizationScope(operators=("Conv",))
     assert why_kept_float(CONV, scope) == ""
     assert why_kept_float(RELU, scope) == ""
-    assert why_kept_float(MATMUL, scope) == "operator Conv keeps it float"
+    assert why_kept_float(MATMUL, scope) == "only operator Conv was asked for"
 
 
 def test_what_follows_can_be_named():
@@ -77,3 +77,17 @@ def test_wishes_that_speak_of_nothing_are_refused(scope, message, hint):
     assert caught.value.exit_code == 2
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_where_there_are_many_nodes_it_is_said_how_to_see_all():
+    many = model()
+    for place in range(9):
+        many.graph.node.append(helper.make_node("Relu", ["y"], [f"r{place}"], f"relu{place}"))
+    scope = QuantizationScope(keep_float=("nix*",))
+    with pytest.raises(RecipeError) as caught:
+        check_scope(many, scope)
+    assert "quantize MODEL -r fp32 -o fp32.onnx" in caught.value.hint
+    assert "inspect fp32.onnx -v" in caught.value.hint
+    with pytest.raises(RecipeError) as caught:
+        check_scope(model(), scope)
+    assert "inspect" not in caught.value.hint

@@ -1,3 +1,5 @@
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,20 @@ from onnxq.pipeline.private_copies import (
 )
 from onnxq.sources import Factory, KerasFile, OnnxFile, OwnWeights, WeightsFile
 from onnxq.stages import NoDataRequest
+
+
+HDF5 = b"\x89HDF\r\n\x1a\n model_config\0"
+
+
+def zipped():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("metadata.json", "{}")
+    return buffer.getvalue()
+
+
+ZIPPED = zipped()
 
 
 @pytest.fixture
@@ -47,6 +63,23 @@ def write_model(path, location=""):
         onnx.save(model, path, save_as_external_data=True, location=location, size_threshold=0)
     else:
         onnx.save(model, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "copy"),
+    [
+        ("net", ZIPPED, "net.keras"),
+        ("net.model", ZIPPED, "net.model.keras"),
+        ("net.bin", HDF5, "net.bin.h5"),
+        ("net.KERAS", ZIPPED, "net.keras"),
+        ("net.hdf5", HDF5, "net.hdf5"),
+    ],
+)
+def test_keras_gets_the_suffix_that_it_goes_by(tmp_path, place, name, head, copy):
+    """What a file is was told by its content, so any name will do."""
+    (tmp_path / name).write_bytes(head)
+    copied = copy_source(KerasFile(str(tmp_path / name)), place.folder / "copies", place)
+    assert copied == KerasFile(str(place.folder / "copies" / copy))
 
 
 def test_onnx_is_copied_with_the_side_files_that_it_names(tmp_path, place):

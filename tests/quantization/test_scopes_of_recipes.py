@@ -60,6 +60,14 @@ def test_a_scope_of_nothing_is_refused(kit_of, alias):
     assert caught.value.code == "OQ164"
 
 
+def test_where_all_was_asked_to_stay_float_the_wishes_are_the_cause(kit_of):
+    with pytest.raises(QuantizationError) as caught:
+        kit_of("mlp").quantize(ALIASES["int8"], QuantizationScope(keep_float=("*",)))
+    assert caught.value.code == "OQ163"
+    assert "keep_float '*' keeps it float" in caught.value.message
+    assert "loosen --keep-float" in caught.value.hint
+
+
 def test_granularity_by_rule(kit_of):
     kit = kit_of("mlp")
     for per_channel, other in ((True, "pertensor"), (False, "perchannel")):
