@@ -332,6 +332,8 @@ class JudgeRequest(Struct, frozen=True, kw_only=True):
         metric: What is computed against the labels.
         output: The output that the labels are about; empty to tell it from their shapes.
         trusted_folders: Folders that a metric of the user's may be imported from.
+        working_folder: Where it is run, so that its relative paths hold in a child; empty changes
+            nothing.
     """
 
     outputs: dict[str, str]
@@ -344,6 +346,7 @@ class JudgeRequest(Struct, frozen=True, kw_only=True):
     metric: MetricChoice = Automatic()
     output: str = ""
     trusted_folders: tuple[str, ...] = ()
+    working_folder: str = ""
 
 
 class JudgeResult(Struct, frozen=True, kw_only=True):

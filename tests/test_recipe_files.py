@@ -91,7 +91,9 @@ def scopes(io, actions):
 
 
 def named(recipes, scope):
-    name = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}", fullmatch=True).filter(lambda name: name != "fp32")
+    name = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,9}", fullmatch=True).filter(
+        lambda name: name != "fp32"
+    )
     return st.builds(NamedRecipe, name=name, recipe=recipes, scope=scope)
 
 

@@ -15,7 +15,10 @@ def test_everything_may_be_quantized():
     [
         (QuantizationScope(keep_float=("head/*", "stem")), "keep_float 'head/*' keeps it float"),
         (QuantizationScope(skip_operators=("Conv",)), "skip_operator Conv keeps it float"),
-        (QuantizationScope(operators=("Gemm", "MatMul")), "only operator Gemm, MatMul was asked for"),
+        (
+            QuantizationScope(operators=("Gemm", "MatMul")),
+            "only operator Gemm, MatMul was asked for",
+        ),
         (QuantizationScope(rules=(Rule(KeepFloat(), nodes="head/*"),)), "rule 1 keeps it float"),
         (QuantizationScope(rules=(Rule(KeepFloat(), operator="Conv"),)), "rule 1 keeps it float"),
         (QuantizationScope(rules=(Rule(KeepFloat()),)), "rule 1 keeps it float"),

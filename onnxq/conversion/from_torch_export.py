@@ -27,6 +27,7 @@ from onnxq.findings import Finding
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import DType
 
+_EVALUATE = "Export it again where it was made:  torch.export.export(module.eval(), args)"
 _MOST_BUFFERS = 3
 _FREE = "torch.export.export(module, args, dynamic_shapes=({0: torch.export.Dim('batch')},))"
 _DTYPE_NAMES: dict[torch.dtype, DType] = {dtype: name for name, dtype in TORCH_DTYPES.items()}
@@ -106,10 +107,11 @@ def convert_program(program: ExportedProgram, name: str, destination: Path) -> E
         The export; the batch axis is called ``N`` where the program keeps it free.
 
     Raises:
-        SourceError: If it takes something that is not a tensor of a known dtype, or is above
-            2 GB (OQ111).
+        SourceError: If it takes something that is not a tensor of a known dtype, changes its own
+            buffers, or is above 2 GB (OQ111).
         ConversionError: If PyTorch cannot export it (OQ151).
     """
+    _check_stateless(program, name)
     call = ProgramCall(program, name, _inputs(program, name))
     names = _output_names(call)
     proto = _export(call, names)
@@ -122,19 +124,22 @@ def convert_program(program: ExportedProgram, name: str, destination: Path) -> E
         traced_rows=0,
         predict=call.predict,
         findings=_batch_note(call) + opset_note(written.model, name),
-        doubt=_doubt(program),
     )
 
 
-def _doubt(program: ExportedProgram) -> str:
-    """Name the buffers that a program writes, as modules in training mode do."""
+def _check_stateless(program: ExportedProgram, name: str) -> None:
+    """Raise if a program writes its buffers: modules in training mode do, and caches."""
+    schemas = [getattr(node.target, "_schema", None) for node in program.graph.nodes]
+    if any(schema is not None and schema.is_mutable for schema in schemas):
+        with quietly():
+            program = program.run_decompositions({})  # only then are in-place operators listed
     changed = sorted(program.graph_signature.buffers_to_mutate.values())
-    if not changed:
-        return ""
-    return (
-        f"The program changes its own buffers ({', '.join(changed[:_MOST_BUFFERS])}), which no "
-        "ONNX model does. Where it was made:  torch.export.export(module.eval(), args)"
-    )
+    if changed:
+        message = (
+            f"{name} changes its own buffers when it runs ({', '.join(changed[:_MOST_BUFFERS])}), "
+            "so rows depend on the rows before; it may have been exported in training mode."
+        )
+        raise SourceError(message, code="OQ111", hint=_EVALUATE)
 
 
 def _inputs(program: ExportedProgram, name: str) -> tuple[InputDeclaration, ...]:

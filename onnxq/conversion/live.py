@@ -31,18 +31,6 @@ _WRAPPERS = {
 """What PyTorch wraps around modules, and where the module itself is in each."""
 
 
-def is_live(model: object) -> bool:
-    """Tell whether a value is a model that :func:`export_live` can export.
-
-    Args:
-        model: Anything.
-
-    Returns:
-        True for Keras 3 models, PyTorch modules, TorchScript and programs of ``torch.export``.
-    """
-    return framework_of(model) in {"keras", "torch"}
-
-
 def export_live(
     model: object,
     *,

@@ -1,6 +1,7 @@
 """What every candidate stands on: the converted model, the rows, and the float reference."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -204,6 +205,7 @@ def predict_and_judge(
         metric=judging.metric,
         output=judging.output,
         trusted_folders=code_folders(metric_name(judging.metric)),
+        working_folder=str(Path.cwd()),
     )
     judged = bench.run(JUDGE, judge, subject.name)
     findings = judged.findings if reference else (*predicted.findings, *judged.findings)

@@ -33,7 +33,7 @@ from onnxq.profiling.metrics.choosing import named_output
 from onnxq.profiling.metrics.readings import without_unit_axes
 from onnxq.profiling.metrics.user_metrics import UserCall, load_user_metric
 from onnxq.stages import JUDGE, JudgeRequest, JudgeResult
-from onnxq.user_code import importable_from
+from onnxq.user_code import importable_from, working_in
 
 LEAST_SQNR_DB = 10.0
 LEAST_SAME_TOP1 = 0.9
@@ -117,7 +117,7 @@ def _judge_labelled(
     labels = np.load(rows.labels, mmap_mode="r", allow_pickle=False)
     names = msgspec.json.decode(Path(rows.row_names).read_bytes(), type=list[str])
     if isinstance(request.metric, UserMetric):
-        with importable_from(request.trusted_folders):
+        with importable_from(request.trusted_folders), working_in(request.working_folder):
             folders = request.trusted_folders
             call = load_user_metric(request.metric, folders, request.output, labels, names)
             measured = _measure_by_user(request, call, outputs, reference, tell)

@@ -111,18 +111,19 @@ def weight_errors(
         for tensor in tensors
         if isinstance(tensor.error, WeightError)
     }
-    floats, graph = initializers(onnx.load(reference)), onnx.load(quantized).graph
-    integers, found = initializers(onnx.load(quantized)), {}
-    for node in graph.node:
-        names = {*node.input, *node.output}
-        told = names & originals.keys()
-        if node.op_type != "DequantizeLinear" or node.input[0] not in integers or not told:
+    model = onnx.load(quantized)
+    integers, floats = initializers(model), initializers(onnx.load(reference))
+    found = {}
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or node.input[0] not in integers:
+            continue
+        name = node.input[0].removesuffix("_quantized")  # as onnxruntime names it
+        if name not in originals:
             continue
         axis = next((a.i for a in node.attribute if a.name == "axis"), 1)
         values, scale, point = (integers[name].astype(np.float64) for name in node.input)
         shape = [-1 if i == axis else 1 for i in range(values.ndim)] if scale.ndim else []
         decoded = (values - point.reshape(shape)) * scale.reshape(shape)
-        (name,) = told
         found[name] = float(np.abs(decoded - floats[originals[name]]).mean())
     return found
 

@@ -69,7 +69,7 @@ def compute(image: NDArray[np.float32]) -> NDArray[np.float64]:
         ``[N, 5]``.
     """
     weights = {w.name: numpy_helper.to_array(w) for w in make(OPSETS[0]).graph.initializer}
-    x = np.pad(image.astype(np.float64), ((0, 0), (0, 0), (0, 1), (0, 1)), mode="reflect")
+    x = np.pad(image.astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
     windows = sliding_window_view(x, (3, 3), (2, 3))
     x = np.einsum("nchwij,ocij->nohw", windows, weights["kernel"])
     gamma, beta, mean, variance = (

@@ -68,7 +68,8 @@ def test_a_stray_row_is_left_out_and_named():
     assert (found.low, found.high) == (others.min(), others.max())
     (finding,) = describe_tensor("t", statistics, names_of())
     assert (finding.code, finding.evidence["row"]) == ("OQ144", "photo7.jpg")
-    assert "photo7.jpg" in finding.message
+    assert " in row photo7.jpg, " in finding.message
+    assert "photo7.jpg" in finding.fix
 
 
 def test_large_values_in_many_rows_are_part_of_the_tensor():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onnxq.conversion.converting import convert
-from onnxq.conversion.live import export_live, is_live
+from onnxq.conversion.live import export_live
 from onnxq.conversion.live_proofs import load_proof
 from onnxq.datasets.values import DataRequest
 from onnxq.errors import ConversionError, ParityError, SourceError
@@ -194,7 +194,6 @@ def test_inputs_that_nobody_knows_are_asked_for(tmp_path):
 
 @pytest.mark.parametrize("value", [3, None, [1], np.ones(2)])
 def test_what_is_no_model_is_said(value, tmp_path):
-    assert not is_live(value)
     with pytest.raises(SourceError, match="A model was expected, found") as caught:
         exported(value, tmp_path / "live")
     assert caught.value.code == "OQ102"
@@ -210,7 +209,6 @@ def test_a_keras_model_is_exported_and_stays_as_it_is(tmp_path):
     model.layers[1].trainable = False
     before = [weight.copy() for weight in model.get_weights()]
     environment, path = dict(os.environ), list(sys.path)
-    assert is_live(model)
     live = exported(model, tmp_path / "live")
     assert (dict(os.environ), list(sys.path)) == (environment, path)
     assert (live.name, live.framework) == ("Functional", "keras")

@@ -20,7 +20,6 @@ from onnxq.pipeline.private_copies import (
 from onnxq.sources import Factory, KerasFile, OnnxFile, OwnWeights, WeightsFile
 from onnxq.stages import NoDataRequest
 
-
 HDF5 = b"\x89HDF\r\n\x1a\n model_config\0"
 
 

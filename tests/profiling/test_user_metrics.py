@@ -95,7 +95,7 @@ def ask(tmp_path):
             np.save(tmp_path / f"{prefix}-{name}.npy", array)
         return {name: str(tmp_path / f"{prefix}-{name}.npy") for name in arrays}
 
-    def ask(metric, candidate=CANDIDATE, reference=REFERENCE, *, output="", itself=False):
+    def ask(metric, candidate=CANDIDATE, reference=REFERENCE, *, itself=False, **named):
         reference = reference if isinstance(reference, dict) else {"y": reference}
         candidate = candidate if isinstance(candidate, dict) else {"y": candidate}
         (tmp_path / "names.json").write_text(json.dumps([f"row-{n}" for n in range(ROWS)]))
@@ -113,8 +113,8 @@ def ask(tmp_path):
             labelled=True,
             seed=0,
             metric=parse_metric(metric),
-            output=output,
             trusted_folders=(str(tmp_path),),
+            **named,
         )
         result = judge(request, tmp_path, told.append)
         assert isinstance(result.quality, Judged)
@@ -225,3 +225,16 @@ def test_what_the_users_function_is_blamed_for(ask, metric, said, code):
 def test_a_package_that_the_function_lacks_is_named(ask):
     with pytest.raises(MissingDependencyError, match="no_such_package"):
         ask("mine:imports")
+
+
+def test_its_relative_paths_hold_where_the_user_works(ask, tmp_path, monkeypatch):
+    work, child = tmp_path / "work", tmp_path / "child"
+    work.mkdir()
+    child.mkdir()
+    (work / "scale.txt").write_text("0.25")
+    read = "from pathlib import Path\nSCALE = float(Path('scale.txt').read_text())\n"
+    score = "def half(outputs, labels):\n    Path('scale.txt').read_text()\n    return SCALE\n"
+    (tmp_path / "reads.py").write_text(read + score)
+    monkeypatch.chdir(child)
+    accuracy, _, _ = ask("reads.py:half", working_folder=str(work))
+    assert accuracy.value.value == 0.25

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onnxq.errors import RecipeError, StrictError
+from onnxq.errors import QuantizationError, RecipeError, StrictError
 from onnxq.graph import load_proto
 from onnxq.graph.quantized_tensors import list_quantized
 from onnxq.recipe_kinds import (
@@ -31,7 +31,10 @@ RECIPES = [alias for alias in ALIASES if alias != "fp32"]
     [
         (QuantizationScope(keep_float=("ge*",)), "keep_float 'ge*'"),
         (QuantizationScope(rules=(Rule(KeepFloat(), nodes="gemm"),)), "rule 1"),
-        (QuantizationScope(rules=(Rule(Quantize(), nodes="head"),), operators=("MatMul",)), "op"),
+        (
+            QuantizationScope(rules=(Rule(Quantize(), nodes="head"),), operators=("MatMul",)),
+            "only op",
+        ),
     ],
     ids=["keep_float", "rule", "operators"],
 )

@@ -22,7 +22,7 @@ class Noisy(nn.Module):
 
 class Interrupted(nn.Module):
     def forward(self, x):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(x.shape)
 
 
 @pytest.mark.parametrize(
