@@ -19,6 +19,9 @@ from onnxq.wording import count_noun
 TRIED_ROWS = 1000
 """Rows that are read where the user sets no limit."""
 
+_NOT_ABOUT_ROWS = frozenset({"OQ105", "OQ106", "OQ108"})
+"""A function that is not there or fails, a package that is missing: rows are not known then."""
+
 _FEW_ROWS = 100
 _MATRIX_RANK = 2
 
@@ -59,7 +62,7 @@ def answer_fit(
     try:
         loaded = load_rows(request, folder, tell_nobody)
     except OnnxqError as error:
-        if error.code == "OQ108":  # a package is missing: nothing is known about the rows
+        if error.code in _NOT_ABOUT_ROWS:
             raise
         return (FitAnswer(fits=False, subject=data.spec, text=error.message, fix=error.hint),)
     return tuple(_answers(limited, signature, loaded, trusted_folders))

@@ -72,6 +72,7 @@ class ConvertRequest(Struct, frozen=True, kw_only=True):
         seed: Of random probes.
         trusted_folders: Folders that user code may be imported from.
         trust: Whether code from the model file may run (``--trust``).
+        working_folder: Where the user is: a factory's relative paths start there.
     """
 
     source: Source
@@ -81,6 +82,7 @@ class ConvertRequest(Struct, frozen=True, kw_only=True):
     seed: int
     trusted_folders: tuple[str, ...]
     trust: bool = False
+    working_folder: str = ""
 
 
 class ConvertResult(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """A factory, by name, becomes the model that it returns; no framework is imported for that."""
 
+import contextlib
+
 from onnxq.conversion.frameworks import framework_of
 from onnxq.conversion.keras_models import prepare_keras
 from onnxq.errors import SourceError
@@ -13,12 +15,15 @@ _KERAS_2 = (
 )
 
 
-def call_factory(factory: Factory, trusted_folders: tuple[str, ...]) -> object:
+def call_factory(
+    factory: Factory, trusted_folders: tuple[str, ...], working_folder: str = ""
+) -> object:
     """Call a factory.
 
     Args:
         factory: The factory. What it names may also be a model that is there already.
         trusted_folders: Where a relative ``file.py`` is looked for after the working folder.
+        working_folder: Where the user is, whose files a factory may read; empty for here.
 
     Returns:
         A model of Keras 3 or of PyTorch, with the weights that its factory gave it.
@@ -38,9 +43,11 @@ def call_factory(factory: Factory, trusted_folders: tuple[str, ...]) -> object:
         error=SourceError,
         hint=_WRAP,
     )
-    model = import_named(code, trusted_folders)
-    if framework_of(model) == "none":
-        model = call_named(model, code)
+    # Not working_in: Keras must not find the settings in the user's home.
+    with contextlib.chdir(working_folder or "."):
+        model = import_named(code, trusted_folders)
+        if framework_of(model) == "none":
+            model = call_named(model, code)
     match framework_of(model):
         case "none":
             found = _several(model) if isinstance(model, tuple | list) else with_article(model)

@@ -35,7 +35,7 @@ def factory_route(request: ConvertRequest, source: Factory, destination: Path) -
     with importable_from(request.trusted_folders):
         prepare_keras()
         try:
-            model = call_factory(source, request.trusted_folders)
+            model = call_factory(source, request.trusted_folders, request.working_folder)
         except MissingDependencyError as error:
             raise _name_extra(source, error) from error
         framework = framework_of(model)

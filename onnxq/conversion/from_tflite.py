@@ -126,7 +126,7 @@ def _integer_note(model: TfliteModel, given: str) -> tuple[Finding, ...]:
         subject=given,
         message=f"Integers stand for real numbers: {formulas}.",
         evidence=evidence,
-        fix="Rows of real numbers are turned into these integers; rows of this dtype are not.",
+        fix="Give rows as real numbers, which become such integers, or as these integers.",
     )
     return (finding,)
 

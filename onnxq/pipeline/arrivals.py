@@ -45,6 +45,7 @@ def convert_source(given: Given, bench: Bench) -> ConvertResult:
         seed=given.seed,
         trusted_folders=_folders(given),
         trust=given.trust,
+        working_folder=str(Path.cwd()),
     )
     return bench.run(CONVERT, request, source_path(given.source))
 

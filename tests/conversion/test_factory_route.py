@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+import onnxq
 from onnxq.conversion.converting import convert
 from onnxq.errors import MissingDependencyError, OnnxqError, SourceError
 from onnxq.events import tell_nobody
@@ -150,3 +151,19 @@ def test_inputs_that_nobody_declared_are_asked_for(nets):
         converted(nets, "torch_nets.py:Net")
     assert caught.value.code == "OQ112"
     assert "--input x:N" in caught.value.hint
+
+
+def test_a_factory_finds_files_by_relative_paths(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.Linear(4, 2).state_dict(), tmp_path / "w.pt")
+    (tmp_path / "nets.py").write_text(
+        "import torch\n"
+        "def build():\n"
+        "    net = torch.nn.Linear(4, 2)\n"
+        "    net.load_state_dict(torch.load('w.pt'))\n"
+        "    return net\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    done = onnxq.convert("nets.py:build", input=("x:Nx4",), out="out.onnx")
+    assert done.source.framework == "torch"

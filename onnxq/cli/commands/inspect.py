@@ -8,6 +8,8 @@ from onnxq.cli.invocation import Invocation, verb
 from onnxq.cli.keywords import InspectOptions
 from onnxq.cli.presenting import present
 
+_MISFIT = 1
+
 
 @verb(
     arguments=(model_argument(),),
@@ -21,7 +23,8 @@ from onnxq.cli.presenting import present
         "onnxq inspect model.onnx --data val.npz",
         "onnxq inspect model.int8.onnx --reference model.onnx --json",
     ),
-    about="With --data it says whether the rows fit, and how they would be fed.",
+    about="With --data it says whether the rows fit, and how they would be fed; where they do not, "
+    "it exits with 1.",
 )
 def inspect(asked: Invocation, model: str, **options: Unpack[InspectOptions]) -> int:
     """Show an .onnx file: signature, operators, quantized tensors."""
@@ -38,4 +41,4 @@ def inspect(asked: Invocation, model: str, **options: Unpack[InspectOptions]) ->
         lambda: tagged_json("inspection", found),
         lambda screen: render_inspection(found, model, screen, everything=everything),
     )
-    return 0
+    return 0 if all(answer.fits for answer in found.data_fit) else _MISFIT
