@@ -27,11 +27,11 @@ _METHODS = {
 _SPEED = {
     "fp32": "what others are compared with",
     "fp16": "saves bytes, not time: as fast as float once it is loaded",
-    "dynamic": "fast for transformers and LSTMs (2 to 3x); Conv and GRU stay float",
-    "static-uint8": "fast for CNNs and MLPs (2 to 3.5x)",
+    "dynamic": "fast for transformers and LSTMs (2 to 3x; 1.05x where tiny); Conv stays float",
+    "static-uint8": "fast for CNNs and MLPs (2 to 3.5x); tiny ones can be slower than float",
     "static-int16": "for accuracy alone: slower than float (0.3 to 0.9x), for want of kernels",
-    "weights-int8": "saves bytes; matrices run at 1.1x (many rows) to 2.9x (one), others as float",
-    "weights-int4": "saves bytes; matrices run at 0.9x (many rows) to 3.8x (one), others as float",
+    "weights-int8": "saves bytes; matrices run at 1.1x (many rows) to 2.9x (one), tiny at 0.9x",
+    "weights-int4": "saves bytes; matrices run at 0.9x (many rows) to 3.8x (one), tiny at 0.7x",
 }
 """By kind, measured on x86-64 with VNNI and onnxruntime 1.31."""
 

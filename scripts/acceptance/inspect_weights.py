@@ -124,7 +124,7 @@ def weight_errors(
         values, scale, point = (integers[name].astype(np.float64) for name in node.input)
         shape = [-1 if i == axis else 1 for i in range(values.ndim)] if scale.ndim else []
         decoded = (values - point.reshape(shape)) * scale.reshape(shape)
-        found[name] = float(np.abs(decoded - floats[originals[name]]).mean())
+        found[name] = float(np.abs(decoded - floats[originals[name]].astype(np.float64)).mean())
     return found
 
 

@@ -51,7 +51,9 @@ def write_old(folder: Path) -> None:
         onnx.save(model, folder / f"old.opset{opset}.onnx")
     # Not ONNX's reference implementation: below opset 14, that of onnx 1.23.2 trains in
     # BatchNormalization, and cannot do Resize-10.
-    write_oracle(OLD, folder, lambda rows: [old_onnx_nets.compute(rows["image"])])
+    write_oracle(
+        OLD, folder, lambda rows: [old_onnx_nets.compute(rows["image"].astype(np.float32))]
+    )
 
 
 def write_external(model: onnx.ModelProto, folder: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}  # else it chatters
 
@@ -77,21 +78,22 @@ def interpret(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32
     return np.concatenate(found)
 
 
-def to_integers(values: NDArray[np.float32], detail: dict[str, object]) -> NDArray[np.generic]:
+def to_integers(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[np.generic]:
     """Quantize rows as an input says; float inputs take them as they are."""
-    dtype = np.dtype(detail["dtype"])  # type: ignore[call-overload]
+    dtype = np.dtype(detail["dtype"])
     if dtype.kind == "f":
         return values
-    scale, zero_point = detail["quantization"]  # type: ignore[misc]
+    scale, zero_point = detail["quantization"]
     ends = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero_point, ends.min, ends.max).astype(dtype)  # type: ignore[no-any-return]
+    steps = np.rint(values / scale) + zero_point
+    return np.asarray(np.clip(steps, ends.min, ends.max).astype(dtype))
 
 
-def to_numbers(values: NDArray[np.generic], detail: dict[str, object]) -> NDArray[np.float32]:
+def to_numbers(values: NDArray[np.generic], detail: dict[str, Any]) -> NDArray[np.float32]:
     """Dequantize what an output gives."""
-    scale, zero_point = detail["quantization"]  # type: ignore[misc]
+    scale, zero_point = detail["quantization"]
     numbers = values.astype(np.float32)
-    return (numbers - zero_point) * scale if scale else numbers  # type: ignore[has-type]
+    return np.asarray((numbers - zero_point) * scale if scale else numbers)
 
 
 if __name__ == "__main__":

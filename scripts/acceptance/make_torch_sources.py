@@ -10,6 +10,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ def write_kinds(model: Model, module: nn.Module, folder: Path) -> None:
     torch.export.save(program, folder / f"{model.key}.pt2")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch calls TorchScript deprecated
-        traced = torch.jit.trace(module, example, strict=False)
+        traced = torch.jit.trace(module, example, strict=False)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, folder / f"{model.key}.torchscript.pt")
 
 
@@ -109,50 +110,50 @@ def write_exports(model: Model, module: nn.Module, folder: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch calls its tracing exporter deprecated
             if opset < _FIRST_DYNAMO_OPSET:
-                torch.onnx.export(
-                    module,
-                    example_of(model),
-                    str(path),
-                    dynamo=False,
-                    opset_version=opset,
-                    input_names=[name],
-                    output_names=["output"],
-                    dynamic_axes={name: {0: "batch"}, "output": {0: "batch"}},
-                )
-            else:
-                torch.onnx.export(
-                    module,
-                    example_of(model),
-                    str(path),
-                    dynamo=True,
-                    opset_version=opset,
-                    input_names=[name],
-                    output_names=["output"],
-                    dynamic_shapes=({0: "batch"},),
-                    external_data=False,
-                    verbose=False,
-                )
+                export_traced(module, model, path, opset=opset)
+                continue
+            torch.onnx.export(
+                module,
+                example_of(model),
+                str(path),
+                dynamo=True,
+                opset_version=opset,
+                input_names=[name],
+                output_names=["output"],
+                dynamic_shapes=({0: "batch"},),
+                external_data=False,
+                verbose=False,
+            )
 
 
 def write_quantized(model: Model, module: nn.Module, folder: Path) -> None:
     """Quantize one module by PyTorch's own eager mode, and export what came of it."""
+    eager: Any = torch.ao.quantization  # without types
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch calls eager mode deprecated
-        wrapped = torch.ao.quantization.QuantWrapper(module).eval()
-        wrapped.qconfig = torch.ao.quantization.get_default_qconfig("x86")  # type: ignore[assignment]
-        prepared = torch.ao.quantization.prepare(wrapped)
+        wrapped = eager.QuantWrapper(module).eval()
+        wrapped.qconfig = eager.get_default_qconfig("x86")
+        prepared = eager.prepare(wrapped)
         with torch.no_grad():
             prepared(*example_of(model))
-        torch.onnx.export(
-            torch.ao.quantization.convert(prepared),
-            example_of(model),
-            str(folder / f"{model.key}.eager_int8.onnx"),
-            dynamo=False,
-            opset_version=17,
-            input_names=[model.inputs[0].name],
-            output_names=["output"],
-            dynamic_axes={model.inputs[0].name: {0: "batch"}, "output": {0: "batch"}},
+        export_traced(
+            eager.convert(prepared), model, folder / f"{model.key}.eager_int8.onnx", opset=17
         )
+
+
+def export_traced(module: nn.Module, model: Model, path: Path, *, opset: int) -> None:
+    """Export by the tracing exporter, with a free batch."""
+    (tensor,) = model.inputs
+    torch.onnx.export(
+        module,
+        example_of(model),
+        str(path),
+        dynamo=False,
+        opset_version=opset,
+        input_names=[tensor.name],
+        output_names=["output"],
+        dynamic_axes={tensor.name: {0: "batch"}, "output": {0: "batch"}},
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from source_models import ROOT, SHARED
 
 from onnxq.estimates import Estimate
 from onnxq.measurements import Judged
-from onnxq.reports import Failed, Measured, Report, Variant, report_from_json
+from onnxq.reports import DataFacts, Failed, Measured, Report, Variant, report_from_json
 
 RECIPES = ("int8", "int8-minmax", "int8-percentile", "int8-dynamic", "int16", "fp16",
            "int8-weights", "int4-weights")  # fmt: skip
@@ -116,7 +116,10 @@ def show(case: Case, folder: Path, seconds: str) -> int:
         print(done.stdout.decode(), done.stderr.decode())
         return 1
     report = report_from_json(done.stdout, origin=case.name)
-    print(f"{report.data}\n{line(HEADINGS)}")
+    if isinstance(report.data, DataFacts):
+        judged, calibrated = report.data.evaluation_rows, report.data.calibration_rows
+        print(f"{judged} rows to judge on, {calibrated} to calibrate on")
+    print(line(HEADINGS))
     for row in report.variants:
         print(line(measured(row, report)) if isinstance(row, Measured) else explained(row))
     print(f"verdict: {report.verdict.sentence} {report.verdict.detail}", flush=True)

@@ -129,7 +129,7 @@ def _keras_2() -> Iterator[Cell]:
     for name, file in TWINS:
         given = str(SHARED / "models/keras2_tinymlperf" / file)
         yield Cell(
-            model=name, kind="TFLite int8", given=(given,), batch="1", is_quantized=True,
+            model=name, kind="TFLite int8", given=(given,), is_quantized=True,
             limit=INT8_LIMIT,
         )  # fmt: skip
 

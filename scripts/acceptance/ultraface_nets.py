@@ -87,6 +87,7 @@ class UltraFace(nn.Module):
         ])  # fmt: skip
         self.classification_headers = _heads(2)
         self.regression_headers = _heads(4)
+        self.anchors: Tensor
         self.register_buffer("anchors", _anchors(), persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
