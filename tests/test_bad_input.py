@@ -239,3 +239,12 @@ def test_bad_input(case, folder, monkeypatch, capfd):
 @pytest.mark.parametrize("case", TORCH_CASES, ids=lambda case: case.name)
 def test_bad_pytorch_input(case, torch_folder, monkeypatch, capfd):
     check(case, torch_folder, monkeypatch, capfd)
+
+
+def test_quantize_fails_where_no_recipe_could_be_built(tmp_path, capfd):
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    onnx.save(_model([relu], [("x", ["N", 3])], []), tmp_path / "relu.onnx")
+    words = ["quantize", str(tmp_path / "relu.onnx"), "-o", str(tmp_path / "out")]
+    assert main([*words, "-r", "fp16", "-r", "int8-dynamic"]) == 1
+    assert "nothing" in capfd.readouterr().out
+    assert not (tmp_path / "out").exists()

@@ -46,8 +46,8 @@ from onnxq.stages import NoDataRequest
 from onnxq.wording import count_noun
 
 _FLIP_RATE = 0.02
-"""Share of rows that int8 usually changes from right to wrong or back (measured on the models of
-issue 2's acceptance: 0.3 to 4 %); what the detectable drop is computed with."""
+"""Share of rows that int8 usually changes from right to wrong or back (measured on five
+third-party models: 0.3 to 4 %); what the detectable drop is computed with."""
 
 _KINDS: dict[type[Source], tuple[str, float]] = {
     OnnxFile: ("ONNX file", 0.5),

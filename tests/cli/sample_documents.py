@@ -52,7 +52,7 @@ def conversion() -> Conversion:
         command=("onnxq", "convert", "resnet18.py:build", "--weights", "w.pth"),
         source=SOURCE,
         artefact=replace(FP32.artefact, file="resnet18.onnx"),
-        out="/work/onnxq-out",
+        out="/data/onnxq-out",
         findings=(Finding(code="OQ153", subject="x", message="the batch axis is fixed at 1"),),
         seconds={"convert": 9.1, "check artefact": 0.4},
         sandbox="landlock, rlimits",

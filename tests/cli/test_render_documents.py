@@ -97,7 +97,7 @@ def test_a_conversion_says_how_it_was_proven():
     assert "Equal to the source within 2.1e-06 (6 comparisons)." in text
     assert "logits negated 3 2.1e-06 4.0e-07" in text
     assert "x float32 [N, 3, 224, 224]" in text
-    assert "Next onnxq run /work/onnxq-out/resnet18.onnx --data val.npz" in text
+    assert "Next onnxq run /data/onnxq-out/resnet18.onnx --data val.npz" in text
 
 
 def test_a_conversion_that_was_not_compared_says_so():

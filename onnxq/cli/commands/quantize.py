@@ -9,6 +9,8 @@ from onnxq.cli.invocation import Invocation, verb
 from onnxq.cli.keywords import QuantizeOptions
 from onnxq.cli.presenting import present
 
+_NOTHING_BUILT = 1
+
 
 @verb(
     arguments=(model_argument(),),
@@ -33,7 +35,7 @@ def quantize(asked: Invocation, model: str, **options: Unpack[QuantizeOptions]) 
     from onnxq import verbs  # noqa: PLC0415 - --help must not load it
     from onnxq.cli.listening import listening  # noqa: PLC0415 - --help must not load it
     from onnxq.cli.render_quantization import render_quantization  # noqa: PLC0415 - rich
-    from onnxq.documents import document_to_json  # noqa: PLC0415 - --help must not load it
+    from onnxq.documents import Built, document_to_json  # noqa: PLC0415 - --help must not load it
 
     out = options["out"]
     everything = asked.shown.verbose > 0
@@ -46,4 +48,4 @@ def quantize(asked: Invocation, model: str, **options: Unpack[QuantizeOptions]) 
             done, screen, out=out, files=files_in(out), everything=everything
         ),
     )
-    return 0
+    return 0 if any(isinstance(row, Built) for row in done.variants) else _NOTHING_BUILT
