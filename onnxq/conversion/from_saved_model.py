@@ -147,7 +147,9 @@ def load_signature(
     except Exception as error:  # TensorFlow's loader raises anything
         message = f"TensorFlow {tf.__version__} cannot load {folder.name}: {said(error)}"
         raise ConversionError(message, code="OQ151", hint=_AGAIN) from error
-    takes = function.structured_input_signature[1]
+    # The order in which TensorFlow 2.21 hands over inputs differs from process to process.
+    fed = function.structured_input_signature[1]
+    takes = {key: fed[key] for key in _in_order(fed)}
     gives = {
         key: function.structured_outputs[key] for key in _in_order(function.structured_outputs)
     }

@@ -130,6 +130,14 @@ def test_several_inputs_and_a_dictionary_of_outputs(door, tmp_path):
     assert {name: array.shape for name, array in found.items()} == {"one": (3, 3), "two": (3, 2)}
 
 
+def test_inputs_are_in_one_order_whatever_order_tensorflow_has(door, tmp_path):
+    fed = [door.layers.Input((2,), name=name) for name in ("zeta", "beta10", "alpha", "beta9")]
+    door.keras.Model(fed, door.layers.Add()(fed)).export(tmp_path / "saved", verbose=False)
+    door.convert(SavedModelFolder(str(tmp_path / "saved")), tmp_path / "m.onnx")
+    names = [value.name for value in onnx.load(tmp_path / "m.onnx").graph.input]
+    assert names == ["alpha", "beta9", "beta10", "zeta"]
+
+
 def test_many_outputs_are_counted_not_spelt(door, tmp_path):
     x = door.layers.Input((2,), name="x")
     outputs = [door.layers.Dense(size)(x) for size in range(1, 13)]
