@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, inliner, numpy_helper, version_converter
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -604,7 +604,7 @@ def function_with_a_default():
 
 def test_the_inliner_forgets_the_defaults_of_attributes():
     """onnxq.graph.rewrites.inline_functions writes them into the calls first (onnx 1.23.2)."""
-    inlined = onnx.inliner.inline_local_functions(function_with_a_default())
+    inlined = inliner.inline_local_functions(function_with_a_default())
     assert not inlined.graph.node[0].attribute
 
 
@@ -621,7 +621,7 @@ def test_the_converter_forgets_where_pixels_stood(opset, operator):
         [scales],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=5)
-    lifted = onnx.version_converter.convert_version(model, 13)
+    lifted = version_converter.convert_version(model, 13)
     resize = next(node for node in lifted.graph.node if node.op_type == "Resize")
     assert [attribute.name for attribute in resize.attribute] == ["mode"]
 
