@@ -242,7 +242,6 @@ class QuantizeResult(Struct, frozen=True, kw_only=True):
         quantizable_nodes: Nodes that the recipe looked at.
         left_float: Name and reason of each node that the recipe left in float.
         findings: What was noticed.
-        min_runtime: Lowest release of onnxruntime that can load the model.
         io: Inputs and outputs that are integer where the prepared model's are float; feed and
             read them by :mod:`onnxq.integer_tensors`.
         zero_share_before: Share of weights that are exactly zero, in the prepared model.
@@ -255,7 +254,6 @@ class QuantizeResult(Struct, frozen=True, kw_only=True):
     quantizable_nodes: int
     left_float: dict[str, str]
     findings: tuple[Finding, ...]
-    min_runtime: str = ""
     io: tuple[IntegerTensor, ...] = ()
     zero_share_before: float = 0.0
     zero_share_after: float = 0.0

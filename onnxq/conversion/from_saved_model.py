@@ -14,6 +14,7 @@ from onnxq.conversion.from_keras_backend import said, tf
 from onnxq.conversion.from_keras_naming import BATCH, unique_names
 from onnxq.conversion.from_keras_tracing import Traceable, exporter_name, trace_to_onnx
 from onnxq.conversion.from_saved_model_operators import (
+    SAVE_AGAIN,
     check_operators,
     find_signature,
     read_meta_graph,
@@ -26,7 +27,6 @@ from onnxq.tensors import Dim
 
 _HINT = "Give onnxq the Keras file, if there is one, or another of its signatures: --signature."
 _LOOP_FIX = "Give onnxq the Keras file: its recurrent layers become LSTM and GRU nodes."
-_AGAIN = "Save or download it again: model.export('folder') or tf.saved_model.save(...)."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,10 +143,10 @@ def load_signature(
         function = loaded.signatures[name]
     except (tf.errors.DataLossError, IndexError) as error:  # what TensorFlow says of a short file
         message = f"{folder.name} is damaged: its variables cannot be read: {said(error)}"
-        raise SourceError(message, code="OQ104", hint=_AGAIN) from error
+        raise SourceError(message, code="OQ104", hint=SAVE_AGAIN) from error
     except Exception as error:  # TensorFlow's loader raises anything
         message = f"TensorFlow {tf.__version__} cannot load {folder.name}: {said(error)}"
-        raise ConversionError(message, code="OQ151", hint=_AGAIN) from error
+        raise ConversionError(message, code="OQ151", hint=SAVE_AGAIN) from error
     # The order in which TensorFlow 2.21 hands over inputs differs from process to process.
     fed = function.structured_input_signature[1]
     takes = {key: fed[key] for key in _in_order(fed)}

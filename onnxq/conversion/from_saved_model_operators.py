@@ -35,7 +35,7 @@ _CHECKPOINTING = frozenset({
 _HARMLESS = frozenset({"ShardedFilename"})
 """A saver's too: it formats a name."""
 
-_AGAIN = "Save or download it again: model.export('folder') or tf.saved_model.save(...)."
+SAVE_AGAIN = "Save or download it again: model.export('folder') or tf.saved_model.save(...)."
 _VARIABLES = "variables/variables.index"
 _INITIALIZER = "__saved_model_init_op"
 
@@ -56,7 +56,7 @@ def read_meta_graph(folder: Path) -> MetaGraphDef:
     graphs = list(saved.meta_graphs)
     if not graphs:
         message = f"{folder.name} is damaged: its saved_model.pb holds no graph."
-        raise SourceError(message, code="OQ104", hint=_AGAIN)
+        raise SourceError(message, code="OQ104", hint=SAVE_AGAIN)
     serving = [graph for graph in graphs if "serve" in graph.meta_info_def.tags]
     found = (serving or graphs)[0]
     _check_variables(folder, found)
@@ -142,9 +142,9 @@ def _parse(folder: Path) -> SavedModel:
             return parsed
     except (DecodeError, text_format.ParseError, UnicodeDecodeError) as error:
         message = f"{folder.name} is damaged: its saved_model.pb cannot be parsed: {error}"
-        raise SourceError(message, code="OQ104", hint=_AGAIN) from error
+        raise SourceError(message, code="OQ104", hint=SAVE_AGAIN) from error
     message = f"{folder.name} is not a SavedModel: saved_model.pb is not in it."
-    raise SourceError(message, code="OQ101", hint=_AGAIN)
+    raise SourceError(message, code="OQ101", hint=SAVE_AGAIN)
 
 
 def _check_variables(folder: Path, meta_graph: MetaGraphDef) -> None:

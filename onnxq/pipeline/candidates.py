@@ -122,13 +122,8 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
         threads=site.plan.course.work_threads,
     )
     for alias, order in orders.items():
-        if not needs_rows(order.recipe):
-            yield _build(site, alias, order, ranges={})
-        elif isinstance(calibrated, CalibrateResult):
-            yield _build(site, alias, order, ranges=calibrated.ranges)
-        else:
-            name = recipe_name(order.recipe)
-            yield msgspec.structs.replace(calibrated, alias=alias, recipe=name)
+        ranges = ranges_for(calibrated, alias, order)
+        yield _build(site, alias, order, ranges=ranges) if isinstance(ranges, dict) else ranges
 
 
 def calibrate(
@@ -168,6 +163,23 @@ def calibrate(
         return failed_row("", "", error)
     bench.findings.extend(calibrated.findings)
     return calibrated
+
+
+def ranges_for(
+    calibrated: CalibrateResult | Skipped | Failed, alias: str, order: Order
+) -> dict[str, str] | Skipped | Failed:
+    """Return the ranges that a recipe is built with, or its row where it has to do without.
+
+    Args:
+        calibrated: From :func:`calibrate`.
+        alias: What people call the recipe.
+        order: The recipe.
+    """
+    if not needs_rows(order.recipe):
+        return {}
+    if isinstance(calibrated, CalibrateResult):
+        return calibrated.ranges
+    return msgspec.structs.replace(calibrated, alias=alias, recipe=recipe_name(order.recipe))
 
 
 def _never_twice(site: Site, already: str) -> Iterator[NotApplicable]:

@@ -3,16 +3,17 @@
 import datetime as dt
 import importlib.metadata
 
+import msgspec
+
 from onnxq.documents import Conversion
 from onnxq.pipeline.arrivals import convert_source
 from onnxq.pipeline.bench import open_bench
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import ConvertPlan, Destination
-from onnxq.pipeline.reporting import SANDBOX, source_facts, source_stem
+from onnxq.pipeline.reporting import SANDBOX, float_artefact, source_facts, source_stem
 from onnxq.pipeline.work_folders import kept_files, work_folder
-from onnxq.reports import Artefact
 from onnxq.sources import Source
-from onnxq.stages import INSPECT, ConvertResult, InspectRequest, InspectResult
+from onnxq.stages import INSPECT, InspectRequest
 
 
 def execute_conversion(plan: ConvertPlan) -> Conversion:
@@ -39,7 +40,10 @@ def execute_conversion(plan: ConvertPlan) -> Conversion:
             created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
             command=plan.course.command,
             source=source_facts(given.source, converted),
-            artefact=_artefact(file, converted, inspected),
+            artefact=msgspec.structs.replace(
+                float_artefact(file, converted.model, inspected.size),
+                quantized_nodes=converted.model.quantized_nodes,
+            ),
             out=str(plan.out.path),
             findings=converted.findings,
             seconds=dict(bench.seconds),
@@ -51,16 +55,3 @@ def execute_conversion(plan: ConvertPlan) -> Conversion:
 def converted_file(source: Source, out: Destination) -> str:
     """Return the name of the file that a conversion writes."""
     return out.path.name if out.is_file else f"{source_stem(source)}.onnx"
-
-
-def _artefact(file: str, converted: ConvertResult, inspected: InspectResult) -> Artefact:
-    return Artefact(
-        file=file,
-        sha256=converted.model.sha256,
-        size=inspected.size,
-        opset=converted.model.opset,
-        ir_version=converted.model.ir_version,
-        min_runtime=inspected.min_runtime,
-        quantized_nodes=converted.model.quantized_nodes,
-        quantizable_nodes=0,
-    )

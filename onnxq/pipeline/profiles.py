@@ -51,12 +51,11 @@ class _Case:
     def key(self) -> str:
         return f"{self.entry.name} on {self.provider}"
 
-    @property
-    def request(self) -> LatencyChildRequest:
+    def request(self, threads: tuple[int, ...]) -> LatencyChildRequest:
         return LatencyChildRequest(
             model=self.entry.model.path,
             inputs=self.inputs,
-            threads=(),
+            threads=threads,
             provider=self.provider,
             io=self.entry.io,
         )
@@ -216,7 +215,7 @@ def _time(plan: ProfilePlan, bench: Bench, gathered: _Gathering) -> "LatencyStud
         try:
             return measure_together(
                 bench,
-                {case.key: replace(case.request, threads=threads) for case in cases},
+                {case.key: case.request(threads) for case in cases},
                 threads,
                 batch_rows=gathered.batch_rows,
                 seconds=plan.timing.seconds,

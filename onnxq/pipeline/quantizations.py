@@ -6,30 +6,32 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
-
 from onnxq.datasets.values import CalibrationSet
 from onnxq.documents import Built, BuiltVariant, Quantization
 from onnxq.errors import Interrupted, OnnxqError, RecipeError, SourceError
 from onnxq.findings import Finding
 from onnxq.pipeline.arrivals import convert_source, inference_rows, load_rows, store_inference
 from onnxq.pipeline.bench import Bench, open_bench
-from onnxq.pipeline.candidates import calibrate, quantize, refused_row
+from onnxq.pipeline.candidates import calibrate, quantize, ranges_for, refused_row
 from onnxq.pipeline.foundation import prepare
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import Order, QuantizePlan
-from onnxq.pipeline.reporting import SANDBOX, artefact_file, data_facts, source_facts
+from onnxq.pipeline.reporting import (
+    SANDBOX,
+    artefact_file,
+    data_facts,
+    float_artefact,
+    quantized_artefact,
+    source_facts,
+)
 from onnxq.pipeline.work_folders import kept_files, work_folder
 from onnxq.recipe_kinds import Float32, needs_rows, recipe_name
-from onnxq.reports import Artefact
 from onnxq.sources import source_path
 from onnxq.stages import (
-    CalibrateResult,
     ConvertResult,
     LoadRowsResult,
     NoDataRequest,
     PrepareResult,
-    QuantizeResult,
 )
 
 
@@ -120,29 +122,16 @@ def _build_all(site: _Site) -> Iterator[_Made]:
         threads=plan.course.work_threads,
     )
     for alias, order in orders.items():
-        name = recipe_name(order.recipe)
         if isinstance(order.recipe, Float32):
             yield _float_row(site, alias)
-        elif not needs_rows(order.recipe):
-            yield _build(site, alias, order, {})
-        elif isinstance(calibrated, CalibrateResult):
-            yield _build(site, alias, order, calibrated.ranges)
-        else:
-            yield _Made(msgspec.structs.replace(calibrated, alias=alias, recipe=name))
+            continue
+        ranges = ranges_for(calibrated, alias, order)
+        yield (_build(site, alias, order, ranges) if isinstance(ranges, dict) else _Made(ranges))
 
 
 def _float_row(site: _Site, alias: str) -> _Made:
     prepared = site.prepared
-    artefact = Artefact(
-        file=_file(site, alias),
-        sha256=prepared.model.sha256,
-        size=prepared.size,
-        opset=prepared.model.opset,
-        ir_version=prepared.model.ir_version,
-        min_runtime=prepared.model.min_runtime,
-        quantized_nodes=0,
-        quantizable_nodes=0,
-    )
+    artefact = float_artefact(_file(site, alias), prepared.model, prepared.size)
     row = Built(
         alias=alias, recipe=recipe_name(Float32()), artefact=artefact, size_ratio=1.0, seconds=0.0
     )
@@ -167,22 +156,6 @@ def _build(site: _Site, alias: str, order: Order, ranges: dict[str, str]) -> _Ma
         seconds=time.monotonic() - start,
     )
     return _Made(row, result.model.path, result.findings)
-
-
-def quantized_artefact(file: str, result: QuantizeResult) -> Artefact:
-    """Describe a quantized model as a file of that name."""
-    return Artefact(
-        file=file,
-        sha256=result.model.sha256,
-        size=result.size,
-        opset=result.model.opset,
-        ir_version=result.model.ir_version,
-        min_runtime=result.min_runtime or result.model.min_runtime,
-        quantized_nodes=result.quantized_nodes,
-        quantizable_nodes=result.quantizable_nodes,
-        left_float=result.left_float,
-        io=result.io,
-    )
 
 
 def _file(site: _Site, alias: str) -> str:

@@ -15,7 +15,8 @@ from onnxq.datasets.values import (
     PreprocessSpec,
 )
 from onnxq.findings import Finding
-from onnxq.measurements import Judged
+from onnxq.measurements import Judged, Size
+from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.candidates import Candidate, Outcome
 from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
@@ -34,7 +35,7 @@ from onnxq.reports import (
     Variant,
 )
 from onnxq.sources import Factory, LiveExport, Source, source_path
-from onnxq.stages import ConvertResult, LoadRowsResult, NoDataRequest
+from onnxq.stages import ConvertResult, LoadRowsResult, NoDataRequest, QuantizeResult
 from onnxq.twins import find_twins
 from onnxq.verdict import answer_quantized_already, decide, fit_limits
 
@@ -127,7 +128,7 @@ def _variant(plan: RunPlan, outcome: Outcome, timings: Timings, reference: str) 
     return Measured(
         alias=outcome.alias,
         recipe=outcome.recipe,
-        artefact=_artefact(plan, outcome),
+        artefact=quantized_artefact(artefact_file(plan.given.source, outcome.alias), outcome),
         quality=outcome.quality,
         latencies=timings.latencies.get(outcome.alias, ()),
         speed=timings.speed.get(outcome.alias, ()) if outcome.alias != reference else (),
@@ -137,18 +138,28 @@ def _variant(plan: RunPlan, outcome: Outcome, timings: Timings, reference: str) 
     )
 
 
-def _artefact(plan: RunPlan, candidate: Candidate) -> Artefact:
+def quantized_artefact(file: str, made: Candidate | QuantizeResult) -> Artefact:
+    """Describe a model that a recipe made as a file of that name."""
+    return msgspec.structs.replace(
+        float_artefact(file, made.model, made.size),
+        quantized_nodes=made.quantized_nodes,
+        quantizable_nodes=made.quantizable_nodes,
+        left_float=made.left_float,
+        io=made.io,
+    )
+
+
+def float_artefact(file: str, model: OnnxModel, size: Size) -> Artefact:
+    """Describe a model that no recipe was let at as a file of that name."""
     return Artefact(
-        file=artefact_file(plan.given.source, candidate.alias),
-        sha256=candidate.model.sha256,
-        size=candidate.size,
-        opset=candidate.model.opset,
-        ir_version=candidate.model.ir_version,
-        min_runtime=candidate.model.min_runtime,
-        quantized_nodes=candidate.quantized_nodes,
-        quantizable_nodes=candidate.quantizable_nodes,
-        left_float=candidate.left_float,
-        io=candidate.io,
+        file=file,
+        sha256=model.sha256,
+        size=size,
+        opset=model.opset,
+        ir_version=model.ir_version,
+        min_runtime=model.min_runtime,
+        quantized_nodes=0,
+        quantizable_nodes=0,
     )
 
 

@@ -65,7 +65,6 @@ def quantize(
         quantizable_nodes=quantized.count.quantizable,
         left_float=quantized.count.left_float,
         findings=(*quantized.findings, *describe_speed(request.recipe), *sparsity),
-        min_runtime=quantized.model.min_runtime,
         io=quantized.io,
         zero_share_before=before,
         zero_share_after=after,

@@ -88,7 +88,7 @@ def test_weights_recipes_shrink_the_file(kit, alias, result):
     ],
 )  # fmt: skip
 def test_the_lowest_runtime_is_told(kit_of, alias, release):
-    assert kit_of("mlp").quantize(ALIASES[alias]).min_runtime == release
+    assert kit_of("mlp").quantize(ALIASES[alias]).model.min_runtime == release
 
 
 @pytest.mark.parametrize("alias", ["int16", "fp16", "int8-weights", "int4-weights"])
