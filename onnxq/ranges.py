@@ -34,8 +34,11 @@ class TensorRanges(Struct, frozen=True):
         method: What they were asked for: :func:`onnxq.recipe_kinds.ranges_key`, such as ``mse``.
         ranges: By tensor name.
         model_sha256: Of the prepared model that was calibrated: ranges fit no other.
+        kept_float: First outputs of nodes that stay float because of what was seen: no range
+            could serve them.
     """
 
     method: str
     ranges: dict[str, TensorRange]
     model_sha256: str = ""
+    kept_float: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
+from onnxq.calibrations import WHOLE, CalibrationEffort, Shard
 from onnxq.datasets.values import (
     CalibrationSet,
     DataRequest,
@@ -181,22 +182,45 @@ class RangesAsked(Struct, frozen=True, kw_only=True):
     scope: QuantizationScope = EVERYTHING
 
 
+class StatisticsParts(Struct, frozen=True, tag="parts"):
+    """Statistics that were collected elsewhere, in the place of rows.
+
+    Attributes:
+        paths: Files as :mod:`onnxq.calibration.statistics_files` writes them; together they cover
+            all rows.
+    """
+
+    paths: tuple[str, ...]
+
+
 class CalibrateRequest(Struct, frozen=True, kw_only=True):
     """Collect statistics once and choose ranges by each method.
 
     Attributes:
         model: The prepared model.
-        rows: What to run it on.
+        rows: What to run it on, or what came of running it.
         methods: Range methods for uint8 activations of all that can be quantized.
         threads: Worker threads, each with one-thread runs.
         asked: Ranges for recipes, dtype and scope included.
+        stride: Every so-many-th value is counted; 1 counts each.
+        memory_bytes: Most memory beyond what the process takes anyway; 0 takes half of what is
+            free.
+        cache_folder: Where statistics are kept and found again; empty keeps none. The one place
+            beside its folder that the stage writes to.
+        stop_early: Whether to stop once more rows would hardly change the ranges.
+        shard: Which part of the rows to look at.
     """
 
     model: OnnxModel
-    rows: CalibrationSet
+    rows: CalibrationSet | StatisticsParts
     methods: tuple[RangeMethod, ...] = ()
     threads: int
     asked: tuple[RangesAsked, ...] = ()
+    stride: int = 1
+    memory_bytes: int = 0
+    cache_folder: str = ""
+    stop_early: bool = False
+    shard: Shard = WHOLE
 
 
 class CalibrateResult(Struct, frozen=True, kw_only=True):
@@ -204,15 +228,16 @@ class CalibrateResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         ranges: Path of a JSON file of :class:`~onnxq.ranges.TensorRanges`, by
-            :func:`~onnxq.recipe_kinds.ranges_key` (for ``methods``: the method's tag).
-        tensors: How many tensors were collected.
-        rows: How many rows were run.
+            :func:`~onnxq.recipe_kinds.ranges_key` (for ``methods``: the method's tag). Empty for
+            one shard of several.
+        statistics: Path of the statistics, to be merged or kept.
+        effort: What it took.
         findings: Masks, constants, non-finite activations; each names tensor and row.
     """
 
     ranges: dict[str, str]
-    tensors: int
-    rows: int
+    statistics: str
+    effort: CalibrationEffort
     findings: tuple[Finding, ...]
 
 
@@ -257,6 +282,38 @@ class QuantizeResult(Struct, frozen=True, kw_only=True):
     io: tuple[IntegerTensor, ...] = ()
     zero_share_before: float = 0.0
     zero_share_after: float = 0.0
+
+
+class CoverageRequest(Struct, frozen=True, kw_only=True):
+    """Look whether evaluation rows stay within the ranges that calibration rows gave.
+
+    Attributes:
+        model: The prepared model.
+        ranges: Path of the ranges.
+        scope: What they are for.
+        evaluation: Rows to look at; a sample of them is run.
+        threads: Worker threads.
+        seed: Of the sample.
+    """
+
+    model: OnnxModel
+    ranges: str
+    scope: QuantizationScope = EVERYTHING
+    evaluation: EvaluationSet
+    threads: int
+    seed: int = 0
+
+
+class CoverageResult(Struct, frozen=True, kw_only=True):
+    """What was found.
+
+    Attributes:
+        rows: Rows that were run.
+        findings: OQ142 for tensors that leave their range on evaluation rows.
+    """
+
+    rows: int
+    findings: tuple[Finding, ...]
 
 
 class GateRequest(Struct, frozen=True, kw_only=True):
@@ -405,6 +462,9 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
         data: Rows to judge on.
         calibration: Rows to calibrate on.
         split: Whether some of ``data`` would be kept for calibration.
+        asked: Ranges that would be calibrated.
+        memory_bytes: The cap of the calibration; 0 takes half of what is free.
+        threads: Worker threads of the calibration.
     """
 
     model: str
@@ -412,6 +472,9 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
     data: DataRequest | NoDataRequest
     calibration: DataRequest | NoDataRequest
     split: bool
+    asked: tuple[RangesAsked, ...] = ()
+    memory_bytes: int = 0
+    threads: int = 1
 
 
 class EstimateResult(Struct, frozen=True, kw_only=True):
@@ -425,6 +488,9 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
         peak_bytes: Peak resident size of a process that runs the model so.
         input_row_bytes: Of one row of all inputs.
         output_row_bytes: Of one row of all outputs.
+        calibration_row_ns: Wall time of one row while calibrating, all passes and threads together.
+        calibration_peak_bytes: Memory that calibrating takes beyond what its process takes anyway.
+        calibration_passes: Passes over the rows that the cap on memory asks for.
         not_timed: Why the model could not be timed; empty where it was, or is not ONNX yet.
     """
 
@@ -435,6 +501,9 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
     peak_bytes: int = -1
     input_row_bytes: int = -1
     output_row_bytes: int = -1
+    calibration_row_ns: int = -1
+    calibration_peak_bytes: int = -1
+    calibration_passes: int = -1
     not_timed: str = ""
 
 

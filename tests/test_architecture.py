@@ -29,7 +29,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "file_advice", "interruption",
     ),
     1: (
-        "tensors", "recipe_kinds", "sources", "targets", "measurements", "ranges", "findings",
+        "tensors", "recipe_kinds", "sources", "targets", "measurements", "ranges",
+        "calibrations", "findings",
         "range_methods", "scopes", "recipe_facts", "recipe_files", "refused_recipes", "toml_tables",
         "integer_tensors", "twins", "events",
         "packages", "providers", "side_files", "sniffing", "user_code", "metric_choices",

@@ -2,36 +2,33 @@
 
 ::
 
-    rows ──> worker threads, one-thread runs of one session ──> StatisticsCollector per tensor
-                                                                        │ (once)
-    TensorRanges per method <── choose_range <── TensorStatistics <─────┘
+    rows ──> collect_statistics ──> TensorStatistics (once, or from the cache)
+                                        │
+    TensorRanges per recipe <── choose_range
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from onnxq.arrays import Array, Predict
-from onnxq.calibration.edges import write_exposed
+from onnxq.calibration.collecting import Collecting, NamedRuns, collect_statistics
+from onnxq.calibration.edges import open_exposed
 from onnxq.calibration.feeds import Feeds, open_feeds
 from onnxq.calibration.outliers import describe_non_finite, describe_tensor
 from onnxq.calibration.ranges import choose_range
-from onnxq.calibration.statistics import StatisticsCollector, TensorStatistics, is_finite
-from onnxq.errors import InferenceError, QuantizationError
-from onnxq.events import Progressed, Tell
+from onnxq.calibration.statistics import TensorStatistics
+from onnxq.calibrations import CalibrationEffort
+from onnxq.errors import QuantizationError
+from onnxq.events import Tell
 from onnxq.findings import Finding
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.ranges import TensorRanges
 from onnxq.recipe_kinds import QuantizationScope, RangeMethod, StaticQdq, ranges_key
-from onnxq.runtime import open_predict
-from onnxq.stages import CalibrateRequest, CalibrateResult, RangesAsked
-
-_STAGE = "calibrate"
+from onnxq.stages import CalibrateRequest, CalibrateResult, RangesAsked, StatisticsParts
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,6 @@ class _Wanted:
 
     recipe: StaticQdq
     edges: QdqEdges
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows as runs, each with a name for a person."""
-
-    feeds: Feeds
-    names: tuple[str, ...]
 
 
 def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateResult:
@@ -72,20 +61,27 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
     wanted = _wanted(request, partial(find_qdq_edges, proto.graph))
     tensors = _collected(wanted)
     rows = _open_rows(request)
-    exposed = folder / "exposed.onnx"
-    write_exposed(proto, tensors, exposed)
-    predict = open_predict(exposed, threads=1)
     statistics = collect_statistics(
-        predict, tensors, rows.feeds, rows.names, threads=request.threads, tell=tell
+        partial(open_exposed, proto, folder),
+        rows,
+        Collecting(passes=(tensors,) if tensors else (), threads=request.threads),
+        chosen=range(len(rows.feeds)),
+        start={},
+        keep=lambda _: None,
+        tell=tell,
     )
-    exposed.unlink()
     return CalibrateResult(
         ranges={
             ranges.method: _write_ranges(ranges, folder)
             for ranges in _choose(request, wanted, statistics)
         },
-        tensors=len(tensors),
-        rows=rows.feeds.count_rows - rows.feeds.dropped_rows,
+        statistics="",
+        effort=CalibrationEffort(
+            origin="computed",
+            rows=rows.feeds.count_rows - rows.feeds.dropped_rows,
+            given_rows=rows.feeds.count_rows,
+            tensors=len(tensors),
+        ),
         findings=(*_drop_findings(rows.feeds), *_describe(statistics, rows.names)),
     )
 
@@ -112,65 +108,11 @@ def _collected(wanted: dict[str, _Wanted]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in wanted.values() for name in one.edges.collected))
 
 
-def collect_statistics(
-    predict: Predict,
-    tensors: Sequence[str],
-    feeds: Feeds,
-    names: Sequence[str],
-    *,
-    threads: int,
-    tell: Tell,
-) -> dict[str, TensorStatistics]:
-    """Run rows through a model and keep what is needed of some tensors.
-
-    A row on which any of the tensors is not finite is left out of all of them: what lies behind
-    a NaN is not to be trusted even where it is finite again.
-
-    Args:
-        predict: Returns the tensors that are not inputs; may be called from several threads.
-        tensors: Names of float32 tensors.
-        feeds: The runs.
-        names: A name for each run, for a person.
-        threads: Runs at the same time.
-        tell: Is told how many runs are done, from this thread.
-
-    Returns:
-        Statistics by tensor.
-
-    Raises:
-        InferenceError: If a run fails.
-    """
-    collectors = {name: StatisticsCollector(len(feeds)) for name in tensors}
-
-    def fold(run: int) -> None:
-        inputs = feeds[run]
-        values = {**inputs, **_predict_row(predict, inputs, names[run])}
-        is_sound = all(is_finite(values[name]) for name in tensors)
-        for name, collector in collectors.items():
-            (collector.fold if is_sound else collector.leave_out)(run, values[name])
-
-    with ThreadPoolExecutor(threads) as pool:
-        runs = [pool.submit(fold, run) for run in range(len(feeds))]
-        try:
-            for done, future in enumerate(as_completed(runs), start=1):
-                future.result()
-                tell(Progressed(stage=_STAGE, done=done, total=len(runs)))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {name: collector.statistics() for name, collector in collectors.items()}
-
-
-def _predict_row(predict: Predict, inputs: dict[str, Array], name: str) -> dict[str, Array]:
-    try:
-        return predict(inputs)
-    except InferenceError as error:
-        message = f"calibration stopped at {name}: {error.message}"
-        raise InferenceError(message, code=error.code, hint=error.hint) from error
-
-
-def _open_rows(request: CalibrateRequest) -> _Rows:
+def _open_rows(request: CalibrateRequest) -> NamedRuns:
     """Open the rows; with a free batch every run takes one row, so that rows can be told apart."""
+    if isinstance(request.rows, StatisticsParts):
+        message = "rows"
+        raise TypeError(message)
     stored = request.rows.rows
     feeds = open_feeds(stored, request.model.signature.fixed_batch_rows or 1)
     row_names = msgspec.json.decode(Path(stored.row_names).read_bytes(), type=list[str])
@@ -178,7 +120,7 @@ def _open_rows(request: CalibrateRequest) -> _Rows:
         " … ".join(dict.fromkeys(row_names[rows[end]] for end in (0, -1)))
         for rows in map(feeds.rows_of, range(len(feeds)))
     )
-    return _Rows(feeds, names)
+    return NamedRuns(feeds, names)
 
 
 def _choose(

@@ -1,8 +1,34 @@
 """Activations inside a graph are made visible: they become graph outputs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
+
+from onnxq.arrays import Predict
+from onnxq.runtime import open_predict
+
+
+def open_exposed(proto: onnx.ModelProto, folder: Path, tensors: Sequence[str]) -> Predict:
+    """Load a model as a function that also returns some of its activations.
+
+    Args:
+        proto: A model below 2 GB.
+        folder: Where a copy of the model lies for a moment.
+        tensors: Names of activations; those that are inputs are not returned.
+
+    Returns:
+        A function for one-thread runs, which may be called from several threads.
+
+    Raises:
+        InferenceError: If onnxruntime cannot load the model.
+    """
+    path = folder / "exposed.onnx"
+    write_exposed(proto, tuple(tensors), path)
+    try:
+        return open_predict(path, threads=1)
+    finally:
+        path.unlink()
 
 
 def write_exposed(proto: onnx.ModelProto, tensors: tuple[str, ...], path: Path) -> None:

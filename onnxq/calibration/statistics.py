@@ -18,44 +18,64 @@ from numpy.typing import NDArray
 Float32s: TypeAlias = NDArray[np.float32]
 Float64s: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
 
 BINS = 1 << 16
 _HIGH_HALF = 1 if sys.byteorder == "little" else 0
 _INFINITY_BITS = 0x7F80
 _SIGN_BIT = 0x8000
-_FEW_VALUES = 1 << 13  # below, counting in place is faster than a histogram of its own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TensorStatistics:
     """What is known of one tensor's values over some rows.
 
-    Rows whose values are not all finite are named and counted; nothing of theirs is folded in.
+    A row whose values are not all finite is named and counted; nothing of it is folded in.
 
     Attributes:
-        count: Values seen, of the rows that were folded in.
-        zeros: Values that equal zero.
-        low: Smallest value; +inf before any row.
-        high: Largest value; -inf before any row.
         counts: Values by bin, int64 ``[65536]``; a bin's number is the high half of the float32.
+        row_seen: Whether a row was looked at, bool ``[rows]``.
         row_lows: Smallest value by row, float32 ``[rows]``; +inf where the row was not folded in.
         row_highs: Largest value by row, float32 ``[rows]``; -inf where it was not folded in.
         row_non_finite: NaN and infinite values by row, int64 ``[rows]``.
     """
 
-    count: int
-    zeros: int
-    low: float
-    high: float
     counts: Counts
+    row_seen: Flags
     row_lows: Float32s
     row_highs: Float32s
     row_non_finite: Counts
 
     @property
+    def count(self) -> int:
+        """Values that were counted, of the rows that were folded in."""
+        return int(self.counts.sum())
+
+    @property
+    def zeros(self) -> int:
+        """Values that are zero, or below 2^-133 in magnitude."""
+        return int(self.counts[0] + self.counts[_SIGN_BIT])
+
+    @property
+    def low(self) -> float:
+        """Smallest value; +inf before any row."""
+        return float(self.row_lows.min(initial=np.inf))
+
+    @property
+    def high(self) -> float:
+        """Largest value; -inf before any row."""
+        return float(self.row_highs.max(initial=-np.inf))
+
+    @property
     def non_finite(self) -> int:
         """NaN and infinite values in all rows."""
         return int(self.row_non_finite.sum())
+
+    @property
+    def row_folded(self) -> Flags:
+        """Rows that have a part in the counts, bool ``[rows]``; one without values has none."""
+        folded: Flags = self.row_lows <= self.row_highs
+        return folded
 
     def merge(self, other: "TensorStatistics") -> "TensorStatistics":
         """Combine with the statistics of other rows of the same data.
@@ -70,85 +90,114 @@ class TensorStatistics:
             The statistics of both.
 
         Raises:
-            ValueError: If the two speak of different numbers of rows.
+            ValueError: If the two speak of different numbers of rows, or both saw the same row,
+                which would then count twice.
         """
-        if len(self.row_lows) != len(other.row_lows):
-            message = f"rows differ: {len(self.row_lows)} and {len(other.row_lows)}"
+        if len(self.row_seen) != len(other.row_seen):
+            message = f"rows differ: {len(self.row_seen)} and {len(other.row_seen)}"
+            raise ValueError(message)
+        twice = np.flatnonzero(self.row_seen & other.row_seen)
+        if twice.size:
+            message = f"row {twice[0]} would count twice"
             raise ValueError(message)
         return TensorStatistics(
-            count=self.count + other.count,
-            zeros=self.zeros + other.zeros,
-            low=min(self.low, other.low),
-            high=max(self.high, other.high),
             counts=self.counts + other.counts,
+            row_seen=self.row_seen | other.row_seen,
             row_lows=np.minimum(self.row_lows, other.row_lows),
             row_highs=np.maximum(self.row_highs, other.row_highs),
             row_non_finite=self.row_non_finite + other.row_non_finite,
         )
 
 
+def empty_statistics(rows: int) -> TensorStatistics:
+    """Return the statistics of no row yet.
+
+    Args:
+        rows: How many there are to be.
+    """
+    return TensorStatistics(
+        counts=np.zeros(BINS, np.int64),
+        row_seen=np.zeros(rows, np.bool_),
+        row_lows=np.full(rows, np.inf, np.float32),
+        row_highs=np.full(rows, -np.inf, np.float32),
+        row_non_finite=np.zeros(rows, np.int64),
+    )
+
+
 class StatisticsCollector:
     """Folds arrays into statistics; safe to call from several threads.
 
-    One collector serves all threads, so memory does not grow with them: 512 KiB and 16 bytes a
+    One collector serves all threads, so memory does not grow with them: 512 KiB and 17 bytes a
     row.
 
     Args:
-        rows: How many rows there are in all.
+        start: What is known already; it is copied.
+        stride: Every so-many-th value is counted; 1 counts each. Extremes are exact anyway.
     """
 
-    def __init__(self, rows: int) -> None:
-        self._count = 0
-        self._zeros = 0
-        self._counts: Counts = np.zeros(BINS, np.int64)
-        self._row_lows = np.full(rows, np.inf, np.float32)
-        self._row_highs = np.full(rows, -np.inf, np.float32)
-        self._row_non_finite = np.zeros(rows, np.int64)
+    def __init__(self, start: TensorStatistics, *, stride: int = 1) -> None:
+        self._counts = start.counts.copy()
+        self._row_seen = start.row_seen.copy()
+        self._row_lows = start.row_lows.copy()
+        self._row_highs = start.row_highs.copy()
+        self._row_non_finite = start.row_non_finite.copy()
+        self._stride = stride
         self._lock = Lock()
 
+    def has_seen(self, row: int) -> bool:
+        """Whether a row was folded in or left out already."""
+        return bool(self._row_seen[row])
+
     def fold(self, row: int, values: Float32s) -> None:
-        """Fold in the values of one row.
+        """Fold in the values of one row, or leave the row out where they are not all finite.
 
         Args:
-            row: Its index, below ``rows``; minima and maxima are kept under it.
-            values: Any shape; all finite.
-        """
-        if not values.size:
-            return
-        low, high = values.min(), values.max()
-        zeros = int(np.count_nonzero(values == 0))
-        bins = bin_numbers(values)
-        few = bins.size < _FEW_VALUES
-        counts = self._counts[:0] if few else np.bincount(bins, minlength=BINS)
-        with self._lock:
-            self._count += values.size
-            self._zeros += zeros
-            self._row_lows[row] = min(low, self._row_lows[row])
-            self._row_highs[row] = max(high, self._row_highs[row])
-            if few:
-                np.add.at(self._counts, bins, 1)
-            else:
-                self._counts += counts
-
-    def leave_out(self, row: int, values: Float32s) -> None:
-        """Count the values of one row that are not finite, and fold in nothing.
-
-        Args:
-            row: Its index, below ``rows``.
+            row: Its index; minima and maxima are kept under it.
             values: Any shape.
+
+        Raises:
+            ValueError: If the row was seen before.
         """
+        if is_finite(values):
+            low, high, non_finite = values.min(initial=np.inf), values.max(initial=-np.inf), 0
+            counts = self._count(values)
+        else:
+            low, high = np.inf, -np.inf
+            non_finite = values.size - int(np.count_nonzero(np.isfinite(values)))
+            counts = None
         with self._lock:
-            self._row_non_finite[row] += values.size - np.count_nonzero(np.isfinite(values))
+            if self._row_seen[row]:
+                message = f"row {row} was folded in before"
+                raise ValueError(message)
+            self._row_seen[row] = True
+            self._row_lows[row], self._row_highs[row] = low, high
+            self._row_non_finite[row] = non_finite
+            if counts is not None:
+                self._counts[: len(counts)] += counts
+
+    def fold_out(self, row: int, values: Float32s) -> None:
+        """Take a row out again that was folded in: another tensor is not finite on it.
+
+        Args:
+            row: Its index.
+            values: The very values that were folded in.
+        """
+        counts = self._count(values)
+        with self._lock:
+            if self._row_lows[row] <= self._row_highs[row]:
+                self._row_lows[row], self._row_highs[row] = np.inf, -np.inf
+                self._counts[: len(counts)] -= counts
+
+    def _count(self, values: Float32s) -> Counts:
+        counts: Counts = np.bincount(bin_numbers(values)[:: self._stride])
+        return counts
 
     def statistics(self) -> TensorStatistics:
-        """Return what was folded in so far."""
+        """Return a copy of what was folded in so far; each row in it whole, or not at all."""
         with self._lock:
             return TensorStatistics(
-                count=self._count,
-                zeros=self._zeros,
-                low=float(self._row_lows.min(initial=np.inf)),
-                high=float(self._row_highs.max(initial=-np.inf)),
                 counts=self._counts.copy(),
+                row_seen=self._row_seen.copy(),
                 row_lows=self._row_lows.copy(),
                 row_highs=self._row_highs.copy(),
                 row_non_finite=self._row_non_finite.copy(),

@@ -111,19 +111,26 @@ class DataRequest(Struct, frozen=True, kw_only=True, tag="data"):
 
 
 class StoredRows(Struct, frozen=True, kw_only=True):
-    """Rows as ``.npy`` files, fit to be memory-mapped.
+    """Rows as ``.npy`` files, in C order; :mod:`onnxq.datasets.row_arrays` reads them.
 
     Attributes:
-        inputs: Path of a C-ordered ``.npy`` array by input name; axis 0 is rows.
+        inputs: Path of an ``.npy`` array by input name; axis 0 is rows. Where an input's rows
+            differ in shape it is one axis of all values, row after row.
         count_rows: How many rows.
         labels: Path of an ``.npy`` array of labels or targets; empty without labels.
         row_names: Path of a JSON list that names each row for a person: file name or index.
+        shapes: Path of an ``.npy`` array of row shapes, int64 ``[rows, axes]``, by the name of
+            each input whose rows differ in shape; no other input is in it.
+        whole: Inputs without a batch axis (scalars among them), in input order: a row is all that
+            a run is fed.
     """
 
     inputs: dict[str, str]
     count_rows: int
     labels: str
     row_names: str
+    shapes: dict[str, str] = {}
+    whole: tuple[str, ...] = ()
 
 
 class NoRows(Struct, frozen=True, tag="none"):

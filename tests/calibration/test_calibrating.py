@@ -8,8 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from onnxq.calibration.calibrating import calibrate, collect_statistics
-from onnxq.calibration.feeds import Feeds
+from onnxq.calibration.calibrating import calibrate
 from onnxq.datasets.values import CalibrationSet, StoredRows
 from onnxq.errors import DatasetError, InferenceError, QuantizationError
 from onnxq.events import Progressed, tell_nobody
@@ -23,7 +22,6 @@ from onnxq.recipe_kinds import (
     StaticQdq,
     ranges_key,
 )
-from onnxq.runtime import open_predict
 from onnxq.stages import CalibrateRequest, RangesAsked
 
 BOTH = (MinMax(), MeanSquaredError())
@@ -115,8 +113,8 @@ def test_minmax_equals_the_oracle_on_full_buffers(tmp_path):
 
 def test_shared_ranges_are_equal_and_shared_ones_are_not_collected(tmp_path):
     result, ranges = calibrated(small_net(), rows_of(), tmp_path / "a")
-    assert result.tensors == 5
-    assert result.rows == 24
+    assert result.effort.tensors == 5
+    assert result.effort.rows == 24
     for encoded in ranges.values():
         found = read(encoded).ranges
         assert set(found) == set("xabcdef")
@@ -142,25 +140,10 @@ def test_threads_and_the_order_of_rows_change_no_bit(tmp_path):
     assert calibrated(small_net(), turned, tmp_path / "b", threads=2)[1] == expected
 
 
-def test_statistics_of_threads_equal_those_of_one(tmp_path):
-    onnx.save(small_net(), tmp_path / "m.onnx")
-    predict = open_predict(tmp_path / "m.onnx")
-    feeds = Feeds({"x": rows_of()})
-    names = [str(run) for run in range(len(feeds))]
-    one, three = (
-        collect_statistics(predict, ("x", "y"), feeds, names, threads=count, tell=tell_nobody)
-        for count in (1, 3)
-    )
-    for tensor in ("x", "y"):
-        np.testing.assert_array_equal(one[tensor].counts, three[tensor].counts)
-        np.testing.assert_array_equal(one[tensor].row_lows, three[tensor].row_lows)
-        np.testing.assert_array_equal(one[tensor].row_highs, three[tensor].row_highs)
-
-
 def test_a_fixed_batch_is_fed_whole(tmp_path):
     rows = rows_of(22)
     result, ranges = calibrated(small_net(batch=4), rows, tmp_path / "a")
-    assert result.rows == 20
+    assert result.effort.rows == 20
     (finding,) = result.findings
     assert (finding.code, finding.evidence["dropped_rows"]) == ("OQ153", 2)
     _, free = calibrated(small_net(), rows[:20], tmp_path / "b")
@@ -171,7 +154,7 @@ def test_a_fixed_batch_is_fed_whole(tmp_path):
 
 def test_fewer_rows_than_a_fixed_batch_still_calibrate(tmp_path):
     result, ranges = calibrated(small_net(batch=32), rows_of(5), tmp_path / "a")
-    assert (result.rows, result.findings) == (5, ())
+    assert (result.effort.rows, result.findings) == (5, ())
     assert read(ranges["minmax"]).ranges["x"].high == rows_of(5).max()
 
 
@@ -226,7 +209,7 @@ def test_nothing_to_quantize_gives_no_ranges(tmp_path):
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     result, ranges = calibrated(proto, rows_of(3), tmp_path / "a")
-    assert result.tensors == 0
+    assert result.effort.tensors == 0
     assert read(ranges["mse"]).ranges == {}
 
 

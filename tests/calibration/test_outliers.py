@@ -8,13 +8,13 @@ from onnxq.calibration.outliers import (
     describe_tensor,
     find_outliers,
 )
-from onnxq.calibration.statistics import StatisticsCollector
+from onnxq.calibration.statistics import StatisticsCollector, empty_statistics
 
 LOWEST = float(np.finfo(np.float32).min)
 
 
 def collect(rows):
-    collector = StatisticsCollector(len(rows))
+    collector = StatisticsCollector(empty_statistics(len(rows)))
     for index, row in enumerate(rows):
         collector.fold(index, np.asarray(row, np.float32))
     return collector.statistics()
@@ -105,12 +105,15 @@ def test_a_constant_is_told(value):
 
 
 def test_rows_that_are_not_finite_are_named_where_it_begins():
-    first, behind = StatisticsCollector(3), StatisticsCollector(3)
+    first, behind = (
+        StatisticsCollector(empty_statistics(3)),
+        StatisticsCollector(empty_statistics(3)),
+    )
     for row in (0, 2):
         first.fold(row, np.ones(2, np.float32))
         behind.fold(row, np.ones(2, np.float32))
-    first.leave_out(1, np.array([np.inf, 1], np.float32))
-    behind.leave_out(1, np.array([np.nan, np.nan], np.float32))
+    first.fold(1, np.array([np.inf, 1], np.float32))
+    behind.fold(1, np.array([np.nan, np.nan], np.float32))
     statistics = {"conv1": first.statistics(), "conv2": behind.statistics()}
     (finding,) = describe_non_finite(statistics, names_of())
     assert (finding.code, finding.subject) == ("OQ143", "conv1")

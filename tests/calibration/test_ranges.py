@@ -9,12 +9,12 @@ from onnxq.calibration.ranges import (
     choose_range,
     expected_error,
 )
-from onnxq.calibration.statistics import StatisticsCollector, histogram
+from onnxq.calibration.statistics import StatisticsCollector, empty_statistics, histogram
 from onnxq.recipe_kinds import MeanSquaredError, MinMax, Percentile
 
 
 def collect(*rows):
-    collector = StatisticsCollector(len(rows))
+    collector = StatisticsCollector(empty_statistics(len(rows)))
     for index, row in enumerate(rows):
         collector.fold(index, np.asarray(row, np.float32))
     return collector.statistics()
@@ -116,7 +116,7 @@ def test_a_constant_is_represented_exactly(value):
 
 def test_no_rows_have_no_range():
     with pytest.raises(ValueError, match="no rows were folded in"):
-        choose_range(StatisticsCollector(2).statistics(), MinMax(), may_clip=True)
+        choose_range(empty_statistics(2), MinMax(), may_clip=True)
 
 
 def test_a_stray_row_does_not_decide_a_range():
