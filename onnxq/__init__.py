@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from onnxq.doctoring import Doctor
     from onnxq.documents import (
         Built,
+        Calibration,
         Conversion,
         NotProfiled,
         Plan,
@@ -57,12 +58,24 @@ if TYPE_CHECKING:
     )
     from onnxq.snippets import serving_snippet
     from onnxq.stages import InspectResult
-    from onnxq.verbs import convert, doctor, inspect, plan, profile, quantize, recipes, run
+    from onnxq.verbs import (
+        calibrate,
+        convert,
+        doctor,
+        inspect,
+        merge,
+        plan,
+        profile,
+        quantize,
+        recipes,
+        run,
+    )
 
     __version__: str
 
 __all__ = [
     "Built",
+    "Calibration",
     "CalibrationReader",
     "Conversion",
     "ConversionError",
@@ -103,9 +116,11 @@ __all__ = [
     "UsageError",
     "Verdict",
     "__version__",
+    "calibrate",
     "convert",
     "doctor",
     "inspect",
+    "merge",
     "plan",
     "profile",
     "quantize",
@@ -120,6 +135,7 @@ _HOMES = {
     "onnxq.doctoring": ("Doctor",),
     "onnxq.documents": (
         "Built",
+        "Calibration",
         "Conversion",
         "NotProfiled",
         "Plan",
@@ -162,9 +178,11 @@ _HOMES = {
     "onnxq.snippets": ("serving_snippet",),
     "onnxq.stages": ("InspectResult",),
     "onnxq.verbs": (
+        "calibrate",
         "convert",
         "doctor",
         "inspect",
+        "merge",
         "plan",
         "profile",
         "quantize",

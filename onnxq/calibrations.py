@@ -47,7 +47,7 @@ class ConvergencePoint(Struct, frozen=True):
     gap_db: float
 
 
-class CalibrationEffort(Struct, frozen=True, kw_only=True):
+class CalibrationEffort(Struct, frozen=True, kw_only=True, tag="calibrated"):
     """What a calibration took.
 
     Attributes:

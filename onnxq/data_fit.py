@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from onnxq.datasets.loading import data_specs, load_rows
+from onnxq.datasets.row_arrays import open_row_arrays
 from onnxq.datasets.values import DataRequest, NoRows, StoredRows
 from onnxq.errors import OnnxqError
 from onnxq.events import tell_nobody
@@ -98,8 +98,13 @@ def _sources(
 
 
 def _input_answer(spec: TensorSpec, rows: StoredRows, sources: dict[str, TensorSpec]) -> FitAnswer:
-    fed = np.load(rows.inputs[spec.name], mmap_mode="r")
-    shape = ", ".join(["N", *map(str, fed.shape[1:])])
+    fed = open_row_arrays(rows)[spec.name]
+    dims = spec.shape if spec.name in rows.whole else spec.shape[1:]
+    sizes = [
+        str(axis[0]) if (axis == axis[0]).all() else str(dim)
+        for dim, axis in zip(dims, fed.shapes.T, strict=True)
+    ]
+    shape = ", ".join(["N", *sizes])
     source = f"from {sources[spec.name].name!r}, " if spec.name in sources else ""
     text = f"It wants {spec.dtype} [{', '.join(map(str, spec.shape))}] and is fed {source}"
     return FitAnswer(fits=True, subject=spec.name, text=f"{text}{fed.dtype} [{shape}].")

@@ -1,19 +1,38 @@
 """What this machine is good for, what is installed, and what a file would need."""
 
+import os
 import platform
+from pathlib import Path
 
 from msgspec import Struct
 
+from onnxq.cache_folders import default_cache_folder
 from onnxq.events import Tell
 from onnxq.file_advice import FileAdvice, advise_file
 from onnxq.packages import Package, installed_version, list_packages
 from onnxq.reports import Environment
 
+_COUNTING = {
+    "compiled": "values are counted by the compiled kernel",
+    "numpy": "values are counted by NumPy; the compiled kernel, which is faster, was not built",
+}
 _TELEMETRY = "onnxruntime's is off in every process that onnxq starts; onnxq has none"
 
 
 class NoFile(Struct, frozen=True, tag="none"):
     """No file was asked about."""
+
+
+class Cache(Struct, frozen=True, kw_only=True):
+    """What calibrations have left on this machine.
+
+    Attributes:
+        folder: Where they are kept unless another folder is named; it need not exist.
+        size_bytes: Of all that lies there.
+    """
+
+    folder: str
+    size_bytes: int
 
 
 class Doctor(Struct, frozen=True, kw_only=True):
@@ -26,6 +45,8 @@ class Doctor(Struct, frozen=True, kw_only=True):
         telemetry: What becomes of onnxruntime's telemetry, as a sentence.
         packages: Of the base, then of the extras.
         file: Advice about a file.
+        counting: What calibration counts values with, as a sentence.
+        cache: What is kept of calibrations.
     """
 
     onnxq: str
@@ -34,6 +55,8 @@ class Doctor(Struct, frozen=True, kw_only=True):
     telemetry: str
     packages: tuple[Package, ...]
     file: FileAdvice | NoFile
+    counting: str
+    cache: Cache
 
 
 def examine(file: str, tell: Tell) -> Doctor:  # noqa: ARG001 - a verb's listener; nothing takes long
@@ -49,6 +72,7 @@ def examine(file: str, tell: Tell) -> Doctor:  # noqa: ARG001 - a verb's listene
     Raises:
         SourceError: If there is no such file.
     """
+    from onnxq.calibration.counting import counting_kind  # noqa: PLC0415 - numpy, late
     from onnxq.profiling.environment import read_environment  # noqa: PLC0415 - psutil, late
     from onnxq.targets import describe_target  # noqa: PLC0415 - late
 
@@ -61,4 +85,20 @@ def examine(file: str, tell: Tell) -> Doctor:  # noqa: ARG001 - a verb's listene
         telemetry=_TELEMETRY,
         packages=list_packages(),
         file=advice,
+        counting=_COUNTING[counting_kind()],
+        cache=find_cache(),
     )
+
+
+def find_cache() -> Cache:
+    """Look at what is kept of calibrations; a file that goes away meanwhile counts as nothing."""
+    folder = default_cache_folder()
+    paths = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return Cache(folder=str(folder), size_bytes=sum(map(_size_bytes, paths)))
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

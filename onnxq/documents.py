@@ -10,9 +10,11 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from onnxq.calibrations import CalibrationEffort, Shard
 from onnxq.errors import OutputError
 from onnxq.findings import Finding
 from onnxq.measurements import Latency, OperatorTime, Quality, Size, SpeedRatio
+from onnxq.ranges import TensorRange
 from onnxq.reports import (
     Artefact,
     DataFacts,
@@ -21,6 +23,7 @@ from onnxq.reports import (
     Measured,
     NoData,
     NotApplicable,
+    NotCalibrated,
     Report,
     Skipped,
     SourceFacts,
@@ -93,6 +96,7 @@ class Quantization(Struct, frozen=True, kw_only=True):
         command: What was run, as words.
         source: The model.
         data: The rows that were calibrated on.
+        calibration: What calibrating took.
         float_size: What the float model weighs after preparation.
         variants: One per recipe, in the order asked for.
         out: Where the files lie: a file, or a folder.
@@ -112,6 +116,63 @@ class Quantization(Struct, frozen=True, kw_only=True):
     data: DataFacts | NoData
     float_size: Size
     variants: tuple[BuiltVariant, ...]
+    out: str
+    findings: tuple[Finding, ...]
+    seconds: dict[str, float]
+    sandbox: str
+    files: dict[str, str] = {}
+    calibration: CalibrationEffort | NotCalibrated = NotCalibrated()
+
+
+class CalibratedSet(Struct, frozen=True, kw_only=True):
+    """The ranges that a recipe would be built with.
+
+    Attributes:
+        alias: What people call the recipe.
+        recipe: The recipe's derived name.
+        key: Under which they stand in the file of ranges; recipes of equal keys share them.
+        ranges: By tensor name.
+        kept_float: First outputs of nodes that stay float, because no range could serve them.
+    """
+
+    alias: str
+    recipe: str
+    key: str
+    ranges: dict[str, TensorRange]
+    kept_float: tuple[str, ...]
+
+
+class Calibration(Struct, frozen=True, kw_only=True):
+    """What ``calibrate`` or ``merge`` did.
+
+    Attributes:
+        schema: ``onnxq/calibration/1``.
+        kind: ``calibration``.
+        onnxq: Version of onnxq that wrote it.
+        created: UTC time, ISO 8601.
+        command: What was run, as words.
+        source: The model.
+        data: The rows that were calibrated on; none where statistics were merged.
+        effort: What calibrating took.
+        shard: Which part of the rows was looked at.
+        sets: Ranges by recipe, in the order asked for; none for one shard of several.
+        out: The folder that the files lie in.
+        findings: What a reader should know.
+        seconds: Wall time by stage.
+        sandbox: What the children were confined by.
+        files: SHA-256 of each file that was written beside the document, by name.
+    """
+
+    schema: str = "onnxq/calibration/1"
+    kind: Literal["calibration"] = "calibration"
+    onnxq: str
+    created: str
+    command: tuple[str, ...]
+    source: SourceFacts
+    data: DataFacts | NoData
+    effort: CalibrationEffort
+    shard: Shard
+    sets: tuple[CalibratedSet, ...]
     out: str
     findings: tuple[Finding, ...]
     seconds: dict[str, float]
@@ -257,7 +318,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         schema: ``onnxq/plan/1``.
         kind: ``plan``.
         onnxq: Version of onnxq that wrote it.
-        verb: ``run``, ``convert``, ``quantize`` or ``profile``.
+        verb: ``run``, ``convert``, ``quantize``, ``calibrate``, ``merge`` or ``profile``.
         sources: The models, as typed, each with its kind for a person.
         evaluation_rows: Rows that models would be judged on; 0 for none, -1 where only the
             user's function knows.
@@ -272,6 +333,9 @@ class Plan(Struct, frozen=True, kw_only=True):
             private copies, rows and outputs; 0 for unknown.
         memory_bytes: Estimated peak of a child; 0 for unknown.
         findings: What a reader should know before.
+        calibration_bytes: Memory that calibrating would take beyond what its process takes
+            anyway; 0 for unknown, or where nothing would be calibrated.
+        calibration_passes: Passes over the rows that the cap on memory asks for; likewise.
     """
 
     schema: str = "onnxq/plan/1"
@@ -289,10 +353,12 @@ class Plan(Struct, frozen=True, kw_only=True):
     disk_bytes: int
     memory_bytes: int
     findings: tuple[Finding, ...]
+    calibration_bytes: int = 0
+    calibration_passes: int = 0
 
 
-Document: TypeAlias = Conversion | Quantization | Profile | Plan
-WrittenDocument: TypeAlias = Report | Conversion | Quantization
+Document: TypeAlias = Conversion | Quantization | Calibration | Profile | Plan
+WrittenDocument: TypeAlias = Report | Conversion | Quantization | Calibration
 """What may lie in an output folder as its ``report.json``."""
 
 
@@ -304,6 +370,7 @@ _WRITTEN: dict[str, type[WrittenDocument]] = {
     "report": Report,
     "conversion": Conversion,
     "quantization": Quantization,
+    "calibration": Calibration,
 }
 
 
@@ -341,5 +408,7 @@ def artefact_files(document: WrittenDocument) -> tuple[str, ...]:
             return tuple(row.artefact.file for row in variants if isinstance(row, Measured))
         case Conversion(artefact=artefact):
             return (artefact.file,)
+        case Calibration():
+            return ()
         case Quantization(variants=built):
             return tuple(row.artefact.file for row in built if isinstance(row, Built))

@@ -84,7 +84,7 @@ def _count_parts(request: EstimateRequest) -> tuple[int, int]:
     others = _count(request.calibration)
     if isinstance(request.calibration, DataRequest) or not request.split or total < 0:
         return total, others if isinstance(request.calibration, DataRequest) else min(total, 0)
-    for_ranges, for_judging = split_rows(total, 0)
+    for_ranges, for_judging = split_rows(total, 0, request.calibration_rows)
     return len(for_judging), len(for_ranges)
 
 

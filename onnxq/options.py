@@ -6,8 +6,10 @@ The command line and the Python functions take the same text, so both come throu
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NoReturn
 
+from onnxq.calibrations import WHOLE, Shard
 from onnxq.errors import UsageError
 from onnxq.metric_choices import (
     Automatic,
@@ -22,7 +24,10 @@ _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
 _DROP = re.compile(rf"{_NUMBER}\s*(pp|%|[^\W\d]\w*)?")
 _SPEEDUP = re.compile(rf"{_NUMBER}\s*[xX\u00d7]?", re.ASCII)
 _SIZE = re.compile(rf"{_NUMBER}\s*([kKMG]?i?B)?", re.ASCII)
+_SHARD = re.compile(r"(\d{1,9})\s*/\s*(\d{1,9})", re.ASCII)
+_COUNT = re.compile(r"\d{1,12}", re.ASCII)
 _PERCENT = 100.0
+_LEAST_MEMORY_BYTES = 10**6
 _BYTES = {
     "B": 1,
     "kB": 10**3,
@@ -36,6 +41,22 @@ _BYTES = {
 }
 PERCENTS = frozenset({"pp", "%"})
 """Units of a drop that are hundredths: of 1, or of the float model's error."""
+
+AUTO = "auto"
+"""What ``--calib-rows`` takes in the place of a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationRows:
+    """On how many rows ranges are calibrated.
+
+    Attributes:
+        most: The most rows looked at; 0 sets no limit of its own.
+        stop_early: Whether to stop once more rows would hardly change the ranges.
+    """
+
+    most: int = 0
+    stop_early: bool = False
 
 
 def parse_max_drop(text: str, metric: MetricChoice = Automatic()) -> float:  # noqa: B008 - a frozen value
@@ -132,15 +153,93 @@ def parse_size_bytes(text: str) -> int:
             megabytes were meant, or if no byte is left after rounding.
     """
     hint = "Write a size with its unit: 20MB, 500kB, 1GiB; 20B is bytes."
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        _refuse("--max-size", text, "a size such as 20MB", hint)
-    if match[2] is None:
-        _refuse("--max-size", text, "a unit, such as 20MB", hint)
-    size = _finite("--max-size", text, float(match[1]) * _BYTES[match[2]], hint)
+    size = _parse_bytes("--max-size", text, "20MB", hint)
     if size < 1:
         _refuse("--max-size", text, "at least one byte", hint)
-    return int(size)
+    return size
+
+
+def parse_max_memory(text: str) -> int:
+    """Parse the most memory that a calibration may take beyond what its process takes anyway.
+
+    Args:
+        text: A size as :func:`parse_size_bytes` takes it; empty leaves the choice to onnxq, which
+            takes half of what is free.
+
+    Returns:
+        Whole bytes, a million or more; 0 where the text is empty.
+
+    Raises:
+        UsageError: If it is not a size, lacks its unit, or is below a megabyte: not even one row
+            of one tensor could be counted then.
+    """
+    if not text:
+        return 0
+    hint = "Write a size with its unit: --max-memory 2GB, 500MB, 1GiB."
+    size = _parse_bytes("--max-memory", text, "2GB", hint)
+    if size < _LEAST_MEMORY_BYTES:
+        _refuse("--max-memory", text, "at least 1MB", hint)
+    return size
+
+
+def parse_calib_rows(text: str) -> CalibrationRows:
+    """Parse on how many rows ranges are calibrated.
+
+    Args:
+        text: ``256``: at most so many; ``auto``: as many as change the ranges; empty: what is
+            usual.
+
+    Returns:
+        The choice.
+
+    Raises:
+        UsageError: If it is none of these, or no row.
+    """
+    wanted = text.strip()
+    if not wanted or wanted == AUTO:
+        return CalibrationRows(stop_early=wanted == AUTO)
+    if _COUNT.fullmatch(wanted) is None or int(wanted) < 1:
+        hint = "Write --calib-rows 256, or --calib-rows auto to stop once the ranges have settled."
+        _refuse("--calib-rows", text, f"a whole number of 1 or more, or {AUTO}", hint)
+    return CalibrationRows(most=int(wanted))
+
+
+def parse_shard(text: str) -> Shard:
+    """Parse which part of the rows is calibrated on.
+
+    Args:
+        text: ``2/4``: the second of four equal parts; empty: all rows.
+
+    Returns:
+        The part.
+
+    Raises:
+        UsageError: If it is not of this form, or there is no such part.
+    """
+    if not text.strip():
+        return WHOLE
+    hint = "Write --shard 2/4 for the second of four parts; they count from 1/4 to 4/4."
+    match = _SHARD.fullmatch(text.strip())
+    if match is None:
+        _refuse("--shard", text, "the form PART/PARTS", hint)
+    number, total = int(match[1]), int(match[2])
+    if not 1 <= number <= total:
+        _refuse("--shard", text, "a part from 1 to the number of parts", hint)
+    return Shard(number=number, total=total)
+
+
+def check_histogram_sample(stride: int) -> None:
+    """Refuse a stride that counts nothing.
+
+    Args:
+        stride: Every so-many-th value is counted.
+
+    Raises:
+        UsageError: If it is below 1.
+    """
+    if stride < 1:
+        hint = "Write --histogram-sample 8 to count every 8th value; 1 counts each."
+        _refuse("--histogram-sample", str(stride), "a whole number of 1 or more", hint)
 
 
 def parse_map(texts: Iterable[str]) -> dict[str, str]:
@@ -169,6 +268,16 @@ def _parse_pair(text: str) -> tuple[str, str]:
         hint = "Write --map INPUT=ARRAY, as in --map x=images; repeat it for more inputs."
         _refuse("--map", text, "the form INPUT=ARRAY", hint)
     return name, array
+
+
+def _parse_bytes(flag: str, text: str, example: str, hint: str) -> int:
+    """Parse a size that has its unit into whole bytes, rounded down."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        _refuse(flag, text, f"a size such as {example}", hint)
+    if match[2] is None:
+        _refuse(flag, text, f"a unit, such as {example}", hint)
+    return int(_finite(flag, text, float(match[1]) * _BYTES[match[2]], hint))
 
 
 def _finite(flag: str, text: str, value: float, hint: str) -> float:

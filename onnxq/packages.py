@@ -4,7 +4,10 @@ import importlib.metadata
 
 from msgspec import Struct
 
-BASE_PACKAGES = ("numpy", "onnx", "onnxruntime", "onnxslim", "msgspec", "psutil", "rich", "click")
+BASE_PACKAGES = (
+    "numpy", "onnx", "onnxruntime", "onnxslim", "msgspec", "psutil", "rich", "click",
+    "platformdirs",
+)  # fmt: skip
 EXTRAS: dict[str, tuple[str, ...]] = {
     "torch": ("torch", "onnxscript"),
     "keras": ("tensorflow", "keras", "tf2onnx"),

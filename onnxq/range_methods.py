@@ -17,6 +17,14 @@ class MeanSquaredError(Struct, frozen=True, tag="mse"):
     """The range with the least expected squared quantization error."""
 
 
+class Auto(Struct, frozen=True, tag="auto"):
+    """The range with the least expected squared error behind what reads the tensor.
+
+    Errors of clipping, which lie side by side, count as many times more than those of rounding as
+    the weights of its readers let them through more strongly.
+    """
+
+
 class Percentile(Struct, frozen=True, tag="percentile"):
     """The range that holds a share of the values; what lies beyond it is clipped.
 
@@ -42,7 +50,7 @@ class Percentile(Struct, frozen=True, tag="percentile"):
             raise RecipeError(message, code="OQ161", hint=hint)
 
 
-RangeMethod: TypeAlias = MinMax | Percentile | MeanSquaredError
+RangeMethod: TypeAlias = MinMax | Percentile | MeanSquaredError | Auto
 
 _PERCENTILE = "percentile"
 
@@ -54,13 +62,15 @@ def method_tag(method: RangeMethod) -> str:
         method: Any range method.
 
     Returns:
-        ``minmax``, ``mse``, or ``percentile99.99``.
+        ``minmax``, ``mse``, ``auto``, or ``percentile99.99``.
     """
     match method:
         case MinMax():
             return "minmax"
         case MeanSquaredError():
             return "mse"
+        case Auto():
+            return "auto"
         case Percentile(percent=percent):
             return f"{_PERCENTILE}{repr(float(percent)).removesuffix('.0')}"
 
@@ -69,7 +79,7 @@ def parse_method(text: str) -> RangeMethod:
     """Parse a range method's short name.
 
     Args:
-        text: ``minmax``, ``mse``, ``percentile`` (its default), or ``percentile99.9``.
+        text: ``minmax``, ``mse``, ``auto``, ``percentile`` (its default), or ``percentile99.9``.
 
     Returns:
         The method.
@@ -82,13 +92,15 @@ def parse_method(text: str) -> RangeMethod:
             return MinMax()
         case "mse":
             return MeanSquaredError()
+        case "auto":
+            return Auto()
         case "percentile":
             return Percentile()
     try:
         return Percentile(float(text.removeprefix(_PERCENTILE)) if _is_percentile(text) else -1.0)
     except (ValueError, RecipeError) as error:
         message = f"there is no range method {text!r}."
-        hint = "Range methods: minmax, mse, percentile99.99 (any share above 50, up to 100)."
+        hint = "Range methods: minmax, mse, auto, percentile99.99 (any share above 50, up to 100)."
         raise RecipeError(message, code="OQ161", hint=hint) from error
 
 

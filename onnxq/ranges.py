@@ -4,6 +4,12 @@ import math
 
 from msgspec import Struct
 
+LEAST_WIDTH = 2.0**-100
+"""Ranges narrower than this (8e-31) have no scale: what lies in them counts as zero.
+
+Their scales, or those times the scale of some weights, would leave float32.
+"""
+
 
 class TensorRange(Struct, frozen=True):
     """The values of one tensor that its integers shall cover.

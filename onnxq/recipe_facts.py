@@ -22,6 +22,7 @@ from onnxq.recipe_kinds import (
 _METHODS = {
     "minmax": "ranges that hold every calibrated value",
     "mse": "ranges of least squared error",
+    "auto": "ranges of least squared error behind what reads them",
 }
 
 _SPEED = {

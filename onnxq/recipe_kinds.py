@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from onnxq.errors import RecipeError
 from onnxq.range_methods import (
+    Auto,
     MeanSquaredError,
     MinMax,
     Percentile,
@@ -38,6 +39,7 @@ __all__ = [
     "DEFAULT_RECIPES",
     "EVERYTHING",
     "AsRecipe",
+    "Auto",
     "DynamicInt8",
     "Float16",
     "Float32",
@@ -143,6 +145,7 @@ ALIASES: dict[str, Recipe] = {
     "int8": StaticQdq(ranges=MeanSquaredError()),
     "int8-minmax": StaticQdq(ranges=MinMax()),
     "int8-percentile": StaticQdq(ranges=Percentile()),
+    "int8-auto": StaticQdq(ranges=Auto()),
     "int8-dynamic": DynamicInt8(),
     "int16": StaticQdq(ranges=MinMax(), activation="int16"),
     "int8-weights": WeightOnly(bits=8, block_size=128),

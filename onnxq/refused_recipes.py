@@ -25,6 +25,10 @@ _REFUSED: dict[tuple[str, ...], tuple[str, str]] = {
         "onnxruntime has bfloat16 kernels for few operators on CPUs",
         "-r fp16",
     ),
+    ("int8-entropy", "entropy", "kl"): (
+        "ranges of least relative entropy were worse than int8-minmax on six of seven models",
+        "-r int8",
+    ),
     ("int4",): (
         "int4 activations have no CPU kernel; int4 weights have",
         "-r int4-weights",

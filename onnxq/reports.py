@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from onnxq.calibrations import CalibrationEffort
 from onnxq.errors import OutputError
 from onnxq.findings import Finding
 from onnxq.integer_tensors import IntegerTensor
@@ -310,6 +311,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
     broken_limits: tuple[LimitName, ...] = ()
 
 
+class NotCalibrated(Struct, frozen=True, tag="none"):
+    """No recipe wanted ranges, or there were no rows for them."""
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """Everything that a run found out.
 
@@ -322,6 +327,7 @@ class Report(Struct, frozen=True, kw_only=True):
         environment: Where.
         source: The model.
         data: The rows.
+        calibration: What calibrating took.
         variants: One per recipe, in the order asked for; ``fp32`` first.
         reference: Alias of the candidate that the others are compared with.
         given_latencies: Latency of the model as given, one per thread count.
@@ -355,6 +361,7 @@ class Report(Struct, frozen=True, kw_only=True):
     sandbox: str
     interrupted: bool = False
     files: dict[str, str] = {}
+    calibration: CalibrationEffort | NotCalibrated = NotCalibrated()
 
 
 def report_to_json(report: Report) -> bytes:

@@ -54,7 +54,9 @@ _RUN_FAILURES: tuple[type[Exception], ...] = (
 """What ``run`` raises: classes of its own, which share no base but Exception, and three more."""
 
 
-def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.SessionOptions:
+def session_options(
+    *, threads: int = 1, optimize: bool = True, memory_pattern: bool = True
+) -> onnxruntime.SessionOptions:
     """Make the options that every session of onnxq starts from.
 
     Worker threads spin within a run, as they do by default, and stop at its end: spinning on,
@@ -65,6 +67,8 @@ def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.S
     Args:
         threads: Threads inside one run.
         optimize: Whether onnxruntime may rewrite the graph (its default).
+        memory_pattern: Whether the second run of each shape allocates its activations in one
+            block (its default). Without, several runs at a time take less memory.
 
     Returns:
         Fresh options, to be changed by the caller.
@@ -72,6 +76,7 @@ def session_options(*, threads: int = 1, optimize: bool = True) -> onnxruntime.S
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.enable_mem_pattern = memory_pattern
     options.log_severity_level = _ERROR_SEVERITY
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if not optimize:
@@ -172,6 +177,7 @@ def open_predict(
     *,
     threads: int = 1,
     optimize: bool = True,
+    memory_pattern: bool = True,
     provider: str = DEFAULT_PROVIDER,
 ) -> Predict:
     """Load a model as a function from inputs to outputs.
@@ -180,6 +186,7 @@ def open_predict(
         path: An ``.onnx`` file.
         threads: Threads inside one run.
         optimize: Whether onnxruntime may rewrite the graph (its default).
+        memory_pattern: See :func:`session_options`.
         provider: Who runs it.
 
     Returns:
@@ -189,7 +196,7 @@ def open_predict(
     Raises:
         InferenceError: If onnxruntime cannot load the model.
     """
-    options = session_options(threads=threads, optimize=optimize)
+    options = session_options(threads=threads, optimize=optimize, memory_pattern=memory_pattern)
     session = open_session(path, options, provider=provider)
     names = [output.name for output in session.get_outputs()]
 

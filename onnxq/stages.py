@@ -23,6 +23,7 @@ from onnxq.metric_choices import Automatic, MetricChoice
 from onnxq.models import OnnxModel
 from onnxq.recipe_kinds import (
     EVERYTHING,
+    Activation,
     QuantizationScope,
     QuantizingRecipe,
     RangeMethod,
@@ -117,6 +118,7 @@ class LoadRowsRequest(Struct, frozen=True, kw_only=True):
         declared: Inputs as ``--input`` declares them.
         split: Whether to keep rows of ``data`` for calibration where ``calibration`` is empty.
         judge: Whether any rows are judged on; if not, all of ``data`` is calibrated on.
+        calibration_rows: Most rows of ``data`` that are kept for calibration; 0 for the default.
     """
 
     data: DataRequest
@@ -126,6 +128,7 @@ class LoadRowsRequest(Struct, frozen=True, kw_only=True):
     split: bool = True
     trusted_folders: tuple[str, ...] = ()
     judge: bool = True
+    calibration_rows: int = 0
 
 
 class LoadRowsResult(Struct, frozen=True, kw_only=True):
@@ -294,6 +297,9 @@ class CoverageRequest(Struct, frozen=True, kw_only=True):
         evaluation: Rows to look at; a sample of them is run.
         threads: Worker threads.
         seed: Of the sample.
+        activation: The grid that the ranges are for.
+        statistics: Path of what calibration saw; empty where nothing but ranges is known. With it
+            far smaller departures are noticed.
     """
 
     model: OnnxModel
@@ -302,6 +308,8 @@ class CoverageRequest(Struct, frozen=True, kw_only=True):
     evaluation: EvaluationSet
     threads: int
     seed: int = 0
+    activation: Activation = "uint8"
+    statistics: str = ""
 
 
 class CoverageResult(Struct, frozen=True, kw_only=True):
@@ -462,6 +470,7 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
         data: Rows to judge on.
         calibration: Rows to calibrate on.
         split: Whether some of ``data`` would be kept for calibration.
+        calibration_rows: How many of them at most; 0 for the default.
         asked: Ranges that would be calibrated.
         memory_bytes: The cap of the calibration; 0 takes half of what is free.
         threads: Worker threads of the calibration.
@@ -472,6 +481,7 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
     data: DataRequest | NoDataRequest
     calibration: DataRequest | NoDataRequest
     split: bool
+    calibration_rows: int = 0
     asked: tuple[RangesAsked, ...] = ()
     memory_bytes: int = 0
     threads: int = 1
@@ -760,6 +770,12 @@ PREPARE = Stage("prepare", "onnxq.preparation:prepare", PrepareRequest, PrepareR
 CALIBRATE = Stage(
     "calibrate", "onnxq.calibration.calibrating:calibrate", CalibrateRequest, CalibrateResult
 )
+COVERAGE = Stage(
+    "check coverage",
+    "onnxq.calibration.coverage:check_coverage",
+    CoverageRequest,
+    CoverageResult,
+)
 QUANTIZE = Stage(
     "quantize", "onnxq.quantization.quantizing:quantize", QuantizeRequest, QuantizeResult
 )
@@ -787,6 +803,7 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     LOAD_ROWS,
     PREPARE,
     CALIBRATE,
+    COVERAGE,
     QUANTIZE,
     GATE,
     PREDICT,

@@ -1,5 +1,6 @@
 """Names, dtypes and shapes of a model's inputs and outputs."""
 
+from collections.abc import Collection
 from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
@@ -102,5 +103,15 @@ class Signature(Struct, frozen=True):
 
         Inputs without a batch axis (scalars) do not count.
         """
-        sizes = [spec.shape[0] for spec in self.inputs if spec.shape]
+        return self.fixed_batch_beside(())
+
+    def fixed_batch_beside(self, whole: Collection[str]) -> int:
+        """Return the rows of a fixed batch axis; 0 where the batch axis is free.
+
+        Args:
+            whole: Inputs whose first axis is no batch axis, as their rows show
+                (:class:`~onnxq.datasets.values.StoredRows`).
+        """
+        inputs = [spec for spec in self.inputs if spec.shape and spec.name not in whole]
+        sizes = [spec.shape[0] for spec in inputs]
         return next((size for size in sizes if isinstance(size, int)), 0)

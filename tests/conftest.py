@@ -1,6 +1,7 @@
 """Fixtures that many tests share: tiny models in which every weight is known, and rows for them."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,15 @@ class TinyTask:
 
     model: Path
     rows: Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory) -> Iterator[Path]:
+    """A cache of the tests' own: they neither read nor fill the one of whoever runs them."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONNXQ_CACHE_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from onnxq import doctoring, file_advice, packages
-from onnxq.doctoring import NoFile, examine
+from onnxq.doctoring import Cache, NoFile, examine, find_cache
 from onnxq.errors import SourceError
 from onnxq.events import tell_nobody
 from onnxq.file_advice import FileAdvice, advise_file
@@ -252,6 +252,18 @@ def test_the_doctor_describes_machine_and_packages():
     assert found.packages == list_packages()
     assert isinstance(found.file, NoFile)
     assert "off" in found.telemetry
+
+
+def test_the_doctor_says_what_counts_and_what_is_kept(cache_folder, monkeypatch):
+    found = examine("", tell_nobody)
+    assert found.counting.startswith("values are counted by ")
+    assert found.cache.folder == str(cache_folder)
+    (cache_folder / "kept").mkdir(exist_ok=True)
+    (cache_folder / "kept" / "a").write_bytes(b"0" * 1000)
+    (cache_folder / "kept" / "dangling").symlink_to(cache_folder / "nowhere")
+    assert find_cache().size_bytes >= found.cache.size_bytes + 1000
+    monkeypatch.setenv("ONNXQ_CACHE_DIR", str(cache_folder / "nowhere"))
+    assert find_cache() == Cache(folder=str(cache_folder / "nowhere"), size_bytes=0)
 
 
 def test_the_doctor_looks_at_a_file(tmp_path):

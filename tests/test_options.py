@@ -7,13 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onnxq.calibrations import WHOLE, Shard
 from onnxq.errors import UsageError
 from onnxq.metric_choices import parse_metric
 from onnxq.options import (
+    CalibrationRows,
+    check_histogram_sample,
     drop_metric,
+    parse_calib_rows,
     parse_map,
     parse_max_drop,
+    parse_max_memory,
     parse_min_speedup,
+    parse_shard,
     parse_size_bytes,
 )
 
@@ -144,7 +150,14 @@ def test_every_share_of_percentage_points_is_that_share_of_one(points):
 
 @given(st.text())
 def test_no_text_gets_past_the_parsers_as_another_error(text):
-    for parse in (parse_max_drop, parse_min_speedup, parse_size_bytes):
+    for parse in (
+        parse_max_drop,
+        parse_min_speedup,
+        parse_size_bytes,
+        parse_max_memory,
+        parse_calib_rows,
+        parse_shard,
+    ):
         with contextlib.suppress(UsageError):
             parse(text)
     with contextlib.suppress(UsageError):
@@ -174,3 +187,94 @@ def test_an_input_is_mapped_once():
 )
 def test_a_drop_names_its_metric(text, metric):
     assert drop_metric(text) == metric
+
+
+# Calibration.
+
+
+@pytest.mark.parametrize(
+    ("text", "memory_bytes"),
+    [("", 0), ("2GB", 2 * 10**9), ("500 MB", 500_000_000), ("1GiB", 2**30), ("1MB", 10**6)],
+)
+def test_memory_has_a_unit_and_none_leaves_the_choice(text, memory_bytes):
+    assert parse_max_memory(text) == memory_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2", "a unit, such as 2GB"),
+        ("2gb", "a size such as 2GB"),
+        ("-2GB", "a size such as 2GB"),
+        ("half", "a size such as 2GB"),
+        ("20B", "at least 1MB"),
+        ("0.9MB", "at least 1MB"),
+        (f"{'9' * 400}GB", "a finite number"),
+    ],
+)
+def test_what_is_no_memory_is_refused_with_the_way_to_write_it(text, said):
+    with pytest.raises(UsageError, match="--max-memory") as caught:
+        parse_max_memory(text)
+    assert caught.value.code == "OQ100"
+    assert said in caught.value.message
+    assert "--max-memory 2GB" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("", CalibrationRows()),
+        ("256", CalibrationRows(most=256)),
+        (" 1 ", CalibrationRows(most=1)),
+        ("auto", CalibrationRows(stop_early=True)),
+    ],
+)
+def test_rows_are_a_number_or_as_many_as_it_takes(text, rows):
+    assert parse_calib_rows(text) == rows
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "all", "Auto", "256 rows", "1e3", "\u0661"])
+def test_what_is_no_number_of_rows_is_refused(text):
+    with pytest.raises(UsageError, match="--calib-rows") as caught:
+        parse_calib_rows(text)
+    assert caught.value.code == "OQ100"
+    assert "--calib-rows 256" in caught.value.hint
+    assert "--calib-rows auto" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "shard"),
+    [
+        ("", WHOLE),
+        ("1/1", WHOLE),
+        ("2/4", Shard(number=2, total=4)),
+        (" 4 / 4 ", Shard(number=4, total=4)),
+    ],
+)
+def test_a_shard_is_one_of_several_parts(text, shard):
+    assert parse_shard(text) == shard
+
+
+@pytest.mark.parametrize(
+    "text", ["2", "2/", "/4", "0/4", "5/4", "2/0", "0/0", "-1/4", "2 of 4", "1/2/3", "\u0661/2"]
+)
+def test_what_is_no_shard_is_refused(text):
+    with pytest.raises(UsageError, match="--shard") as caught:
+        parse_shard(text)
+    assert caught.value.code == "OQ100"
+    assert "--shard 2/4" in caught.value.hint
+
+
+@given(st.integers(min_value=1, max_value=10**6), st.integers(min_value=0, max_value=10**6))
+def test_every_part_can_be_written(number, more):
+    shard = Shard(number=number, total=number + more)
+    assert parse_shard(f"{shard.number}/{shard.total}") == shard
+
+
+@pytest.mark.parametrize("stride", [0, -8])
+def test_a_stride_counts_something(stride):
+    check_histogram_sample(1)
+    check_histogram_sample(8)
+    with pytest.raises(UsageError, match="--histogram-sample") as caught:
+        check_histogram_sample(stride)
+    assert "--histogram-sample 8" in caught.value.hint

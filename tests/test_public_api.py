@@ -14,12 +14,12 @@ import onnxq
 from onnxq import errors, verbs
 
 NAMES = """
-    Built CalibrationReader Conversion ConversionError DatasetError Doctor Estimate Event
+    Built Calibration CalibrationReader Conversion ConversionError DatasetError Doctor Estimate Event
     Failed Finding InferenceError InspectResult Interrupted LimitError Measured
     MissingDependencyError NotApplicable NotProfiled OnnxqError OutputError ParityError Plan
     Profile Profiled Progressed Quantization QuantizationError RecipeError RecipeFacts Report
     Skipped SourceError StageDone StageError StageStarted StrictError Unavailable Unusable
-    UsageError Verdict __version__ convert doctor inspect plan profile quantize read_report
+    UsageError Verdict __version__ calibrate convert doctor inspect merge plan profile quantize read_report
     recipes run serving_snippet
 """
 

@@ -9,6 +9,7 @@ from onnxq.recipe_kinds import (
     BLOCK_SIZES,
     DEFAULT_RECIPES,
     EVERYTHING,
+    Auto,
     DynamicInt8,
     Float16,
     Float32,
@@ -31,6 +32,7 @@ from onnxq.recipe_kinds import (
 METHODS = st.one_of(
     st.just(MinMax()),
     st.just(MeanSquaredError()),
+    st.just(Auto()),
     st.builds(Percentile, st.floats(50, 100, exclude_min=True)),
 )
 STATIC = st.builds(StaticQdq, METHODS, st.booleans(), st.sampled_from(["uint8", "int16"]))
@@ -88,7 +90,7 @@ def test_the_default_recipes_exist():
 
 def test_only_static_recipes_need_rows():
     needy = {alias for alias, recipe in ALIASES.items() if needs_rows(recipe)}
-    assert needy == {"int8", "int8-minmax", "int8-percentile", "int16"}
+    assert needy == {"int8", "int8-minmax", "int8-percentile", "int8-auto", "int16"}
 
 
 @pytest.mark.parametrize(

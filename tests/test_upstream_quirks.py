@@ -510,6 +510,35 @@ def test_static_quantizer_takes_an_empty_list_of_nodes_for_all(tmp_path):
     assert "QuantizeLinear" in operators
 
 
+def test_static_quantizer_rounds_the_bias_of_zero_weights_away(tmp_path):
+    """quantization/channel_scales.py gives such channels a scale for their bias."""
+    weights = numpy_helper.from_array(np.zeros((16, 4), np.float32), "w")
+    bias = numpy_helper.from_array(np.full(4, 1e-3, np.float32), "b")
+    gemm = helper.make_node("Gemm", ["x", "w", "b"], ["y"], "gemm")
+    found = stock_static(quantizer_model([gemm], [weights, bias], columns=4), tmp_path)
+    assert not open_predict(found)(QUANTIZER_ROWS)["y"].any()
+
+
+def test_static_quantizer_gives_a_body_what_stands_in_front_of_a_relu(tmp_path):
+    """graph/integer_nodes.py absorbs no Relu whose result a body reads."""
+    output = helper.make_tensor_value_info("o", TensorProto.FLOAT, None)
+    body = helper.make_graph([helper.make_node("Identity", ["r"], ["o"], "i")], "b", [], [output])
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["a"], "gemm"),
+        helper.make_node("Relu", ["a"], ["r"], "relu"),
+        helper.make_node("Gemm", ["r", "v"], ["y"], "last"),
+        helper.make_node("If", ["flag"], ["z"], "if", then_branch=body, else_branch=body),
+    ]
+    constants = [
+        quantizer_weight("w", 16, 16),
+        quantizer_weight("v", 16, 16),
+        numpy_helper.from_array(np.array(True), "flag"),
+    ]
+    found = stock_static(quantizer_model(nodes, constants, outputs=("y", "z")), tmp_path)
+    assert open_predict(tmp_path / "float.onnx")(QUANTIZER_ROWS)["z"].min() == 0
+    assert open_predict(found)(QUANTIZER_ROWS)["z"].min() < -1
+
+
 # What torch 2.13's exporter gets wrong, and conversion/from_torch.py and parity keep from us.
 
 
@@ -735,3 +764,56 @@ def test_pt2e_programs_need_operators_that_torch_does_not_register(tmp_path):
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False
         )
         assert bool(done.returncode) is fails
+
+
+# What onnxruntime 1.31 copies for outputs, and calibration/blocked_layout.py spares.
+
+
+def optimized_convolution(channels, folder):
+    """Optimize x → Conv → c → Conv → y, with c as an output too."""
+    info = helper.make_tensor_value_info
+    weight = np.random.default_rng(0).standard_normal((channels, 3, 3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["c"]),
+            helper.make_node("Conv", ["c", "v"], ["y"]),
+        ],
+        "g",
+        [info("x", TensorProto.FLOAT, ["N", 3, 9, 9])],
+        [info("y", TensorProto.FLOAT, None), info("c", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(weight, "w"),
+            numpy_helper.from_array(np.ones((4, channels, 1, 1), np.float32), "v"),
+        ],
+    )
+    path, optimized = folder / "m.onnx", folder / "optimized.onnx"
+    imports = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=10), path)
+    options = session_options()
+    options.optimized_model_filepath = str(optimized)
+    open_session(path, options)
+    return path, onnx.load(optimized)
+
+
+@pytest.mark.parametrize(("channels", "is_whole"), [(16, True), (48, True), (20, False)])
+def test_onnxruntime_copies_convolutions_to_another_layout_for_outputs(
+    channels, is_whole, tmp_path
+):
+    """Where whole blocks are not the values in another order, blocked_layout is wrong."""
+    path, proto = optimized_convolution(channels, tmp_path)
+    copies = {n.output[0]: n for n in proto.graph.node if n.op_type == "ReorderOutput"}
+    if not any(node.domain == "com.microsoft.nchwc" for node in proto.graph.node):
+        pytest.skip("onnxruntime keeps NCHW on this processor")
+    assert "c" in copies
+    blocks = copies["c"].input[0]
+    proto.graph.output.append(onnx.ValueInfoProto(name=blocks))
+    onnx.save(proto, tmp_path / "watched.onnx")
+    x = {"x": np.random.default_rng(1).standard_normal((2, 3, 9, 9)).astype(np.float32)}
+    found = open_predict(tmp_path / "watched.onnx", optimize=False)(x)
+    expected = open_predict(path)(x)["c"]
+    assert found["c"].tobytes() == expected.tobytes()
+    assert (found[blocks].shape == expected.shape) is is_whole
+    if is_whole:
+        assert found[blocks].tobytes() != expected.tobytes()
+        for row, blocked in zip(expected, found[blocks], strict=True):
+            assert np.sort(row, axis=None).tobytes() == np.sort(blocked, axis=None).tobytes()

@@ -10,26 +10,44 @@ makes the whole run worthless, and :func:`_settle` takes it out of the others at
 result does not depend on threads, passes, interruptions or the order of rows, bit for bit.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
 from onnxq.arrays import Array, Predict
+from onnxq.calibration.effort import Forecast, give_back_memory
 from onnxq.calibration.feeds import Feeds
-from onnxq.calibration.statistics import StatisticsCollector, TensorStatistics, empty_statistics
-from onnxq.errors import InferenceError
+from onnxq.calibration.statistics import (
+    Flags,
+    StatisticsCollector,
+    TensorStatistics,
+    empty_statistics,
+)
+from onnxq.errors import InferenceError, Interrupted
 from onnxq.events import Progressed, Tell
 
 STAGE = "calibrate"
+
+_BACKLOG = 2
+"""Runs that are begun or waiting, for each thread: none is idle, and memory does not grow."""
 
 Statistics: TypeAlias = Mapping[str, TensorStatistics]
 """By tensor name."""
 
 OpenExposed: TypeAlias = Callable[[Sequence[str]], Predict]
-"""Loads the model as a function that also returns these tensors, unless they are inputs."""
+"""Loads the model as a function that returns these tensors; none of them is an input."""
+
+Snapshot: TypeAlias = Callable[[], Statistics]
+"""Tells what is known so far: of each tensor whole runs, not of all tensors the same ones. Each is
+copied as it is asked for."""
+
+Keep: TypeAlias = Callable[[Snapshot], None]
+"""Is offered a checkpoint, and takes the snapshot where it wants one: copying takes time."""
+
+_Collectors: TypeAlias = Mapping[str, StatisticsCollector]
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,26 @@ class Collecting:
     stride: int = 1
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Collected:
+    """Statistics, and how long it was thought to take to collect them.
+
+    Attributes:
+        statistics: By tensor name, in the order of the passes.
+        predicted_seconds: Wall time, as predicted after the first runs; 0 where there were too
+            few of them.
+        seconds: Wall time, as it was.
+    """
+
+    statistics: dict[str, TensorStatistics]
+    predicted_seconds: float
+    seconds: float
+
+
+def keep_nothing(snapshot: Snapshot) -> None:
+    """Take no checkpoint."""
+
+
 def collect_statistics(
     open_exposed: OpenExposed,
     rows: NamedRuns,
@@ -67,9 +105,9 @@ def collect_statistics(
     *,
     chosen: Sequence[int],
     start: Statistics,
-    keep: Callable[[Statistics], None],
+    keep: Keep,
     tell: Tell,
-) -> dict[str, TensorStatistics]:
+) -> Collected:
     """Run rows through a model and keep what is needed of some tensors.
 
     Args:
@@ -77,8 +115,10 @@ def collect_statistics(
         rows: All runs.
         how: Passes, threads, stride.
         chosen: The runs to look at.
-        start: What is known already, from a checkpoint or of other runs; tensors may be missing.
-        keep: Is handed what is known after each pass, to be stored as a checkpoint.
+        start: What is known already, from a checkpoint or of other runs; tensors may be missing,
+            and each may know of other runs.
+        keep: Is offered a checkpoint whenever runs are done, after each pass, and where it is
+            interrupted; from this thread.
         tell: Is told how many runs are done, from this thread.
 
     Returns:
@@ -86,82 +126,165 @@ def collect_statistics(
 
     Raises:
         InferenceError: If a run fails; the run is named.
+        Interrupted: If the process is asked to stop; the runs that have begun are ended before.
     """
-    collectors = {
-        name: StatisticsCollector(
-            start.get(name) or empty_statistics(len(rows.feeds)), stride=how.stride
-        )
+    collectors = _collectors(rows, how, start)
+    work = _Work(open_exposed, rows, how, collectors)
+    forecast = Forecast(len(how.passes) * len(chosen), warm_up=how.threads)
+
+    def report(done: int) -> None:
+        forecast.see(done)
+        tell(Progressed(stage=STAGE, done=done, total=forecast.total))
+        keep(work.snapshot)
+
+    try:
+        for index, tensors in enumerate(how.passes):
+            seen = _seen(start, tensors, len(rows.feeds))
+            missing = [run for run in chosen if not seen[run]]
+            work.fold(tensors, missing, report, (index + 1) * len(chosen) - len(missing))
+        _settle(work)
+    except (Interrupted, KeyboardInterrupt):
+        keep(work.snapshot)
+        raise
+    return Collected(
+        statistics={name: collectors.pop(name).statistics() for name in list(collectors)},
+        predicted_seconds=forecast.predicted_seconds,
+        seconds=forecast.seconds,
+    )
+
+
+def _collectors(
+    rows: NamedRuns, how: Collecting, start: Statistics
+) -> dict[str, StatisticsCollector]:
+    empty = empty_statistics(len(rows.feeds))
+    return {
+        name: StatisticsCollector(start.get(name, empty), stride=how.stride)
         for tensors in how.passes
         for name in tensors
     }
-    total = len(how.passes) * len(chosen)
-    for index, tensors in enumerate(how.passes):
-        mine = {name: collectors[name] for name in tensors}
-        missing = [run for run in chosen if not all(one.has_seen(run) for one in mine.values())]
-        done = index * len(chosen) + len(chosen) - len(missing)
-
-        def told(count: int, done: int = done) -> None:
-            tell(Progressed(stage=STAGE, done=done + count, total=total))
-
-        _each(missing, _folding(open_exposed(tensors), rows, mine), how.threads, told)
-        keep({name: one.statistics() for name, one in collectors.items()})
-    _settle(open_exposed, rows, how, collectors)
-    return {name: one.statistics() for name, one in collectors.items()}
 
 
-def _folding(
-    predict: Predict, rows: NamedRuns, collectors: Mapping[str, StatisticsCollector]
-) -> Callable[[int], None]:
-    def fold(run: int) -> None:
-        values = _values(predict, rows, run)
-        for name, collector in collectors.items():
-            if not collector.has_seen(run):
-                collector.fold(run, values[name])
-
-    return fold
+def _seen(start: Statistics, tensors: Sequence[str], runs: int) -> Flags:
+    """Return which runs every one of some tensors knows of."""
+    if not all(name in start for name in tensors):
+        return np.zeros(runs, np.bool_)
+    seen: Flags = np.logical_and.reduce([start[name].row_seen for name in tensors])
+    return seen
 
 
-def _settle(
-    open_exposed: OpenExposed,
-    rows: NamedRuns,
-    how: Collecting,
-    collectors: Mapping[str, StatisticsCollector],
-) -> None:
+@dataclass(frozen=True)
+class _Snapshot(Mapping[str, TensorStatistics]):
+    """What is known, copied tensor by tensor as it is asked for: never all of it at once."""
+
+    collectors: _Collectors
+
+    def __getitem__(self, name: str) -> TensorStatistics:
+        return self.collectors[name].statistics()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.collectors)
+
+    def __len__(self) -> int:
+        return len(self.collectors)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A model, its rows, and what is known of its tensors."""
+
+    open_exposed: OpenExposed
+    rows: NamedRuns
+    how: Collecting
+    collectors: _Collectors
+
+    def snapshot(self) -> Statistics:
+        return _Snapshot(self.collectors)
+
+    def fold(
+        self, tensors: Sequence[str], runs: Sequence[int], report: Callable[[int], None], done: int
+    ) -> None:
+        """Look at tensors on some runs, and fold in what was not seen before.
+
+        ``report`` is told how many runs are done, of which ``done`` were before.
+        """
+
+        def fold(run: int, values: dict[str, Array]) -> None:
+            for name in tensors:
+                if not self.collectors[name].has_seen(run):
+                    self.collectors[name].fold(run, values.pop(name))
+
+        self._each(tensors, runs, fold, lambda count: report(done + count))
+
+    def fold_out(self, stale: Mapping[str, Flags]) -> None:
+        """Take tensors out again on the runs where that was found necessary."""
+
+        def fold_out(run: int, values: dict[str, Array]) -> None:
+            for name, flags in stale.items():
+                if flags[run]:
+                    self.collectors[name].fold_out(run, values.pop(name))
+
+        runs = np.flatnonzero(np.logical_or.reduce(list(stale.values())))
+        self._each(list(stale), runs.tolist(), fold_out, lambda _: None)
+
+    def _each(
+        self,
+        tensors: Sequence[str],
+        runs: Sequence[int],
+        use: Callable[[int, dict[str, Array]], None],
+        told: Callable[[int], None],
+    ) -> None:
+        """Run the model on some runs; it is loaded only if there are any."""
+        if not runs:
+            return
+        made = [name for name in tensors if name not in self.rows.feeds.arrays]
+        predict = self.open_exposed(made) if made else _predict_nothing
+        give_back_memory()
+
+        def one(run: int) -> None:
+            use(run, _values(predict, self.rows, run))
+
+        _work_off(runs, one, self.how.threads, told)
+
+
+def _settle(work: _Work) -> None:
     """Take runs out of all tensors on which one of them is not finite.
 
     What lies behind a NaN is not to be trusted even where it is finite again.
     """
-    known = {name: one.statistics() for name, one in collectors.items()}
-    if not any(one.non_finite for one in known.values()):
-        return
-    unsound = np.sum([one.row_non_finite for one in known.values()], axis=0) > 0
-    for tensors in how.passes:
-        stale = {name: np.flatnonzero(unsound & known[name].row_folded) for name in tensors}
-        runs = np.unique(np.concatenate(list(stale.values()))) if stale else np.empty(0, np.int64)
-        if not runs.size:
-            continue
-        predict = open_exposed(tensors)
-
-        def fold_out(
-            run: int, stale: Mapping[str, Array] = stale, predict: Predict = predict
-        ) -> None:
-            values = _values(predict, rows, run)
-            for name, its_runs in stale.items():
-                if run in its_runs:
-                    collectors[name].fold_out(run, values[name])
-
-        _each(runs.tolist(), fold_out, how.threads, lambda _: None)
+    unsound = np.zeros(len(work.rows.feeds), np.bool_)
+    folded: dict[str, Flags] = {}
+    for name, one in work.snapshot().items():
+        unsound |= one.row_non_finite > 0
+        folded[name] = one.row_folded
+    for tensors in work.how.passes:
+        stale = {name: unsound & folded[name] for name in tensors}
+        stale = {name: flags for name, flags in stale.items() if flags.any()}
+        if stale:
+            work.fold_out(stale)
 
 
-def _each(
-    runs: Sequence[int], work: Callable[[int], None], threads: int, told: Callable[[int], None]
+def _work_off(
+    runs: Iterable[int], work: Callable[[int], None], threads: int, told: Callable[[int], None]
 ) -> None:
-    with ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(work, run) for run in runs]
-        try:
-            for count, future in enumerate(as_completed(futures), start=1):
+    """Work on runs in several threads; the first failure, or an interruption, ends it."""
+    done = 0
+    pending: set[Future[None]] = set()
+
+    def await_some(most: int) -> None:
+        nonlocal done, pending
+        while len(pending) > most:
+            ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in ended:
                 future.result()
-                told(count)
+                done += 1
+                told(done)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for run in runs:
+                await_some(_BACKLOG * threads - 1)
+                pending.add(pool.submit(work, run))
+            await_some(0)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -174,3 +297,7 @@ def _values(predict: Predict, rows: NamedRuns, run: int) -> dict[str, Array]:
     except InferenceError as error:
         message = f"calibration stopped at {rows.names[run]}: {error.message}"
         raise InferenceError(message, code=error.code, hint=error.hint) from error
+
+
+def _predict_nothing(inputs: Mapping[str, Array]) -> dict[str, Array]:  # noqa: ARG001 - a Predict
+    return {}

@@ -1,9 +1,8 @@
-"""What does not belong into a range: masks, stray rows, rows that are not finite; and findings.
+"""What does not belong into a range: masks and stray rows.
 
 Every rule reads merged statistics alone, so it does not depend on the order of the rows.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -16,7 +15,6 @@ from onnxq.calibration.statistics import (
     TensorStatistics,
     bin_edges,
 )
-from onnxq.findings import Finding
 
 OutlierKind: TypeAlias = Literal["none", "mask", "stray", "proportion"]
 
@@ -85,67 +83,6 @@ def find_outliers(statistics: TensorStatistics) -> Outliers:
     return Outliers("proportion", _from(extremes, disproportionate), median, low, high)
 
 
-def describe_tensor(
-    tensor: str, statistics: TensorStatistics, row_names: Sequence[str]
-) -> tuple[Finding, ...]:
-    """Say what is odd about a tensor, naming the first row that shows it.
-
-    Args:
-        tensor: Its name.
-        statistics: Of all rows.
-        row_names: A name for each row.
-
-    Returns:
-        OQ144 for outliers, OQ145 for a constant.
-    """
-    findings: list[Finding] = []
-    if statistics.count:
-        outliers = find_outliers(statistics)
-        if outliers.kind != "none":
-            findings.append(_outlier_finding(tensor, statistics, outliers, row_names))
-        if statistics.low == statistics.high:
-            findings.append(_constant_finding(tensor, statistics))
-    return tuple(findings)
-
-
-def describe_non_finite(
-    statistics: Mapping[str, TensorStatistics], row_names: Sequence[str]
-) -> tuple[Finding, ...]:
-    """Say which rows were left out, naming the first tensor that is not finite on the first row.
-
-    Args:
-        statistics: By tensor, in the order of the graph, so that the first is where it begins.
-        row_names: A name for each row.
-
-    Returns:
-        One OQ143, or nothing.
-    """
-    by_tensor = {name: one.row_non_finite for name, one in statistics.items() if one.non_finite}
-    if not by_tensor:
-        return ()
-    rows = np.flatnonzero(np.sum(list(by_tensor.values()), axis=0))
-    tensor = next(name for name, counts in by_tensor.items() if counts[rows[0]])
-    row = row_names[rows[0]]
-    finding = Finding(
-        code="OQ143",
-        subject=tensor,
-        message=(
-            f"{tensor} is NaN or infinite on {row}; {_count_rows(len(rows))} with such values "
-            f"({len(by_tensor)} activations) left out of all ranges."
-        ),
-        evidence={
-            "tensor": tensor,
-            "row": row,
-            "rows": len(rows),
-            "tensors": len(by_tensor),
-            "values": sum(one.non_finite for one in statistics.values()),
-        },
-        fix=f"Look at {row}: what is wrong with it, or with the model's arithmetic on it?",
-        severity="warning",
-    )
-    return (finding,)
-
-
 def _by_octave(counts: Counts) -> Counts:
     """Count magnitudes by binary exponent, ``[256]``; zeros and subnormal values do not count."""
     octaves: Counts = counts.reshape(2, 256, BINS // 512).sum(axis=(0, 2))
@@ -192,48 +129,3 @@ def _ends_within(statistics: TensorStatistics, threshold: float) -> tuple[float,
     low = max(statistics.low, float(lows[within].min()))
     high = min(statistics.high, float(highs[within].max()))
     return low, high
-
-
-def _outlier_finding(
-    tensor: str, statistics: TensorStatistics, outliers: Outliers, row_names: Sequence[str]
-) -> Finding:
-    first = outliers.rows[0]
-    row = row_names[first]
-    lowest, highest = statistics.row_lows[first], statistics.row_highs[first]
-    value = float(lowest if abs(lowest) > abs(highest) else highest)
-    beyond = f"more than {PROPORTION_RATIO} times its median magnitude"
-    what = {
-        "mask": "which looks like a mask, and was left out of the range",
-        "stray": f"{beyond} and far from all other rows; this row was left out of the range",
-    }.get(outliers.kind, f"{beyond}, so most of the range is hardly used")
-    return Finding(
-        code="OQ144",
-        subject=tensor,
-        message=f"{tensor} reaches {value:.3g} in row {row}, {what}.",
-        evidence={
-            "tensor": tensor,
-            "row": row,
-            "rows": len(outliers.rows),
-            "value": value,
-            "median": outliers.median,
-            "kind": outliers.kind,
-        },
-        fix=f"Look at row {row}; if its values are right, leave what takes {tensor} in float: "
-        "--keep-float.",
-        severity="warning",
-    )
-
-
-def _constant_finding(tensor: str, statistics: TensorStatistics) -> Finding:
-    return Finding(
-        code="OQ145",
-        subject=tensor,
-        message=f"{tensor} is {statistics.low:.6g} everywhere on all calibration rows.",
-        evidence={"tensor": tensor, "value": statistics.low},
-        fix="Check that the calibration rows are what the model sees in use.",
-        severity="warning",
-    )
-
-
-def _count_rows(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows} rows"

@@ -5,7 +5,7 @@ those who call ``onnxruntime.quantization.quantize_static`` themselves.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -28,28 +28,44 @@ class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # untyped
     their turn comes, so memory-mapped arrays stay on disk.
 
     Args:
-        rows: Arrays by input name, axis 0 being rows, or rows that onnxq stored.
+        rows: Rows by input name, or rows that onnxq stored. Rows of one shape are an array whose
+            axis 0 is rows; rows that differ in shape (sequences, images of several sizes) are a
+            list of arrays, and go into one run only with rows of their shape.
         batch_rows: Rows a run: the model's batch where it is fixed. The rows of a last, partial
-            batch are left out (``dropped_rows`` counts them); fewer rows than one batch are
-            repeated to fill it.
+            batch are left out (``dropped_rows`` counts them); fewer rows of a shape than one
+            batch are repeated to fill it (``repeated_rows``).
+        whole: Inputs without a batch axis, such as scalars: a row of theirs is all that a run is
+            fed. Rows that onnxq stored know theirs.
 
     Raises:
-        DatasetError: If there are no rows, or inputs have different numbers of them.
+        DatasetError: If there are no rows, inputs have different numbers of them, or rows of an
+            input differ in dtype or number of axes.
         ValueError: If ``batch_rows`` is not positive.
     """
 
-    def __init__(self, rows: Mapping[str, Array] | StoredRows, *, batch_rows: int = 1) -> None:
+    def __init__(
+        self,
+        rows: Mapping[str, Array | Sequence[Array]] | StoredRows,
+        *,
+        batch_rows: int = 1,
+        whole: Collection[str] = (),
+    ) -> None:
         if isinstance(rows, StoredRows):
             self._feeds = open_feeds(rows, batch_rows)
         else:
-            self._feeds = Feeds(dict(rows), batch_rows)
+            self._feeds = Feeds(dict(rows), batch_rows, whole)
         self._runs = range(len(self._feeds))
         self._next = iter(self._runs)
 
     @property
     def dropped_rows(self) -> int:
-        """Rows of a last, partial batch, which are never fed."""
+        """Rows of last, partial batches, which are never fed."""
         return self._feeds.dropped_rows
+
+    @property
+    def repeated_rows(self) -> int:
+        """How often a row is fed that was fed in the same run before, to fill it."""
+        return self._feeds.repeated_rows
 
     def get_next(self) -> dict[str, Array] | None:
         """Return the inputs of the next run; None after the last, as onnxruntime asks for it."""

@@ -7,7 +7,6 @@ integers. Minima and maxima are kept exactly, and by row, so that a row can be n
 fixed batch, a "row" here stands for the rows that one run takes together.)
 """
 
-import sys
 from dataclasses import dataclass
 from threading import Lock
 from typing import TypeAlias
@@ -15,13 +14,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from onnxq.calibration.counting import high_halves, sampling_stride, thread_counter
+
 Float32s: TypeAlias = NDArray[np.float32]
 Float64s: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = NDArray[np.int64]
 Flags: TypeAlias = NDArray[np.bool_]
 
 BINS = 1 << 16
-_HIGH_HALF = 1 if sys.byteorder == "little" else 0
 _INFINITY_BITS = 0x7F80
 _SIGN_BIT = 0x8000
 
@@ -132,7 +132,8 @@ class StatisticsCollector:
 
     Args:
         start: What is known already; it is copied.
-        stride: Every so-many-th value is counted; 1 counts each. Extremes are exact anyway.
+        stride: About every so-many-th value is counted (:func:`sampling_stride` says exactly
+            which); 1 counts each. Extremes are exact anyway.
     """
 
     def __init__(self, start: TensorStatistics, *, stride: int = 1) -> None:
@@ -158,22 +159,18 @@ class StatisticsCollector:
         Raises:
             ValueError: If the row was seen before.
         """
-        if is_finite(values):
-            low, high, non_finite = values.min(initial=np.inf), values.max(initial=-np.inf), 0
-            counts = self._count(values)
-        else:
-            low, high = np.inf, -np.inf
-            non_finite = values.size - int(np.count_nonzero(np.isfinite(values)))
-            counts = None
+        counter = thread_counter()
+        found = counter.count(*self._counted(values))
         with self._lock:
             if self._row_seen[row]:
                 message = f"row {row} was folded in before"
                 raise ValueError(message)
             self._row_seen[row] = True
-            self._row_lows[row], self._row_highs[row] = low, high
-            self._row_non_finite[row] = non_finite
-            if counts is not None:
-                self._counts[: len(counts)] += counts
+            self._row_non_finite[row] = found.non_finite
+            if not found.non_finite:
+                # Zero added: of equal zeros it is left to chance which sign an extreme has.
+                self._row_lows[row], self._row_highs[row] = found.low + 0.0, found.high + 0.0
+                counter.move(self._counts, 1)
 
     def fold_out(self, row: int, values: Float32s) -> None:
         """Take a row out again that was folded in: another tensor is not finite on it.
@@ -182,15 +179,16 @@ class StatisticsCollector:
             row: Its index.
             values: The very values that were folded in.
         """
-        counts = self._count(values)
+        counter = thread_counter()
+        counter.count(*self._counted(values))
         with self._lock:
             if self._row_lows[row] <= self._row_highs[row]:
                 self._row_lows[row], self._row_highs[row] = np.inf, -np.inf
-                self._counts[: len(counts)] -= counts
+                counter.move(self._counts, -1)
 
-    def _count(self, values: Float32s) -> Counts:
-        counts: Counts = np.bincount(bin_numbers(values)[:: self._stride])
-        return counts
+    def _counted(self, values: Float32s) -> tuple[Float32s, int]:
+        flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+        return flat, sampling_stride(self._stride, flat.size)
 
     def statistics(self) -> TensorStatistics:
         """Return a copy of what was folded in so far; each row in it whole, or not at all."""
@@ -213,13 +211,7 @@ def bin_numbers(values: Float32s) -> NDArray[np.uint16]:
     Returns:
         uint16, flat, in C order.
     """
-    flat = np.ascontiguousarray(values, np.float32).reshape(-1)
-    return flat.view(np.uint16)[_HIGH_HALF::2]
-
-
-def is_finite(values: Float32s) -> bool:
-    """Whether no value is NaN or infinite; reads the values twice and allocates nothing."""
-    return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
+    return high_halves(np.ascontiguousarray(values, np.float32).reshape(-1))
 
 
 def bin_edges(bins: Counts) -> tuple[Float64s, Float64s]:

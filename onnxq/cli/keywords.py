@@ -27,15 +27,31 @@ class JudgingOptions(TypedDict):
     judge_output: str
 
 
-class ScopeOptions(TypedDict):
-    """What says how a model is quantized, and what is left in float."""
+class RecipeOptions(TypedDict):
+    """What says by which recipes a model is quantized, and what is left in float."""
 
     recipe: tuple[str, ...]
     operator: tuple[str, ...]
     skip_operator: tuple[str, ...]
     keep_float: tuple[str, ...]
     io: str
+
+
+class ScopeOptions(RecipeOptions):
+    """The same where models are built."""
+
     strict: bool
+
+
+class CalibratingOptions(TypedDict):
+    """What says how ranges are calibrated."""
+
+    calib: str
+    calib_rows: str
+    histogram_sample: int
+    max_memory: str
+    cache_dir: str
+    cache: bool
 
 
 class LimitOptions(TypedDict):
@@ -69,15 +85,34 @@ class ConvertOptions(SourceOptions, RowsOptions, FolderOptions):
     seed: int
 
 
-class QuantizeOptions(SourceOptions, ScopeOptions, FolderOptions):
+class QuantizeOptions(SourceOptions, CalibratingOptions, ScopeOptions, FolderOptions):
     """The keywords of ``quantize`` that are flags."""
 
     check: bool
-    calib: str
+    ranges: str
     preprocess: str
     map: tuple[str, ...]
     classes: str
     limit: int
+    seed: int
+
+
+class CalibrateOptions(SourceOptions, CalibratingOptions, RecipeOptions, FolderOptions):
+    """The keywords of ``calibrate`` that are flags."""
+
+    check: bool
+    shard: str
+    preprocess: str
+    map: tuple[str, ...]
+    classes: str
+    limit: int
+    seed: int
+
+
+class MergeOptions(SourceOptions, RecipeOptions, FolderOptions):
+    """The keywords of ``merge`` that are flags."""
+
+    check: bool
     seed: int
 
 
@@ -94,6 +129,7 @@ class RunOptions(
     SourceOptions,
     RowsOptions,
     JudgingOptions,
+    CalibratingOptions,
     ScopeOptions,
     LimitOptions,
     TimingOptions,
@@ -102,7 +138,6 @@ class RunOptions(
     """The keywords of ``run`` that are flags."""
 
     check: bool
-    calib: str
     classes: str
     limit: int
     allow_chance_accuracy: bool

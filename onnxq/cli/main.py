@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import click
 
+from onnxq.cli.commands.calibrate import calibrate
 from onnxq.cli.commands.completion import completion
 from onnxq.cli.commands.convert import convert
 from onnxq.cli.commands.doctor import doctor
 from onnxq.cli.commands.inspect import inspect
+from onnxq.cli.commands.merge import merge
 from onnxq.cli.commands.profile import profile
 from onnxq.cli.commands.quantize import quantize
 from onnxq.cli.commands.recipes import recipes
@@ -63,5 +65,16 @@ def onnxq() -> None:
     """
 
 
-for _command in (run, convert, quantize, profile, inspect, recipes, doctor, completion):
+for _command in (
+    run,
+    convert,
+    quantize,
+    calibrate,
+    merge,
+    profile,
+    inspect,
+    recipes,
+    doctor,
+    completion,
+):
     onnxq.add_command(_command)

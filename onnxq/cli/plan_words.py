@@ -24,7 +24,7 @@ def plan_facts(plan: Plan, out: str = "") -> dict[str, str]:
         "rows": _rows(plan),
         "drop": _detectable(plan),
         "time": _time(plan),
-        "memory": f"about {size_text(plan.memory_bytes)}" if plan.memory_bytes else "",
+        "memory": _memory(plan),
         "disk": f"about {size_text(plan.disk_bytes)}" if plan.disk_bytes else "",
         "writes": _writes(plan, out or plan.out),
     }
@@ -57,6 +57,17 @@ def _time(plan: Plan) -> str:
     unknown = [step.name for step in plan.steps if not step.seconds]
     rest = f", without {', '.join(dict.fromkeys(unknown))}" if unknown else ""
     return f"about {duration(known)}{rest}" if known else ""
+
+
+def _memory(plan: Plan) -> str:
+    """Say what a process would take, and what calibrating takes of it: the report compares that."""
+    peak = f"about {size_text(plan.memory_bytes)}" if plan.memory_bytes else ""
+    if not plan.calibration_bytes:
+        return peak
+    passes = plan.calibration_passes
+    several = f" in {passes} passes over the rows" if passes > 1 else ""
+    calibrating = f"calibrating {size_text(plan.calibration_bytes)} beyond the base{several}"
+    return "; ".join(filter(None, (peak, calibrating)))
 
 
 def _writes(plan: Plan, out: str) -> str:

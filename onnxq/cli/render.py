@@ -7,6 +7,7 @@ from rich.text import Text
 from onnxq.cli.columns import report_columns
 from onnxq.cli.notes import note_marks, report_notes
 from onnxq.cli.render_agreement import agreement_parts
+from onnxq.cli.render_effort import effort_parts
 from onnxq.cli.render_operators import operators_parts
 from onnxq.cli.render_parts import draw, lines_part, notes_grid, panel, words
 from onnxq.cli.render_side_by_side import side_by_side_part
@@ -31,7 +32,13 @@ _FRAMES: dict[VerdictKind, str] = {
 
 
 def render_report(
-    report: Report, screen: Screen, *, out: str = "", files: Sequence[str] = (), snippet: str = ""
+    report: Report,
+    screen: Screen,
+    *,
+    out: str = "",
+    files: Sequence[str] = (),
+    snippet: str = "",
+    everything: bool = False,
 ) -> str:
     """Draw a report: what ran, the verdict, the table, why, where the time goes, what next.
 
@@ -41,6 +48,7 @@ def render_report(
         out: The output folder as the user named it.
         files: Names of the files that were written there; empty where none were.
         snippet: Code that serves the model; empty to leave it out.
+        everything: Show how the ranges settled.
 
     Returns:
         The text, with a line feed at the end.
@@ -59,6 +67,7 @@ def render_report(
             *([notes_grid(screen, notes)] if notes else []),
             *agreement_parts(report, screen),
             *operators_parts(report, screen, report.verdict.alias),
+            *effort_parts(report.calibration, screen, everything=everything),
             *([words(screen, snippet.rstrip())] if snippet else []),
             _footer(report, screen, out, files),
         ],

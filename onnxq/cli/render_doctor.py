@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from onnxq.cli.cells import size_text
 from onnxq.cli.notes import Note
 from onnxq.cli.render_parts import draw, notes_grid
 from onnxq.cli.report_words import environment_text
@@ -29,6 +30,8 @@ def render_doctor(doctor: Doctor, screen: Screen) -> str:
         "kernels": doctor.target,
         "packages": _packages(package for package in doctor.packages if not package.extra),
         **_extras(doctor.packages),
+        "counting": doctor.counting,
+        "cache": f"{doctor.cache.folder}: {size_text(doctor.cache.size_bytes)}",
         "telemetry": doctor.telemetry,
     }
     advice = _advice(doctor.file) if isinstance(doctor.file, FileAdvice) else {}

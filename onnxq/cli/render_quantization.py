@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import RenderableType
 
+from onnxq.calibrations import CalibrationEffort
 from onnxq.cli.build_columns import build_columns
 from onnxq.cli.cells import size_text
 from onnxq.cli.notes import (
@@ -15,8 +16,10 @@ from onnxq.cli.notes import (
     numbered_notes,
     state_sentences,
 )
+from onnxq.cli.render_effort import effort_parts
 from onnxq.cli.render_parts import draw, fit, lines_part, notes_grid, table, words
 from onnxq.cli.report_words import (
+    calibration_rows_text,
     command_text,
     path_in,
     preprocess_lines,
@@ -27,8 +30,7 @@ from onnxq.cli.report_words import (
 )
 from onnxq.cli.screen import Screen
 from onnxq.documents import Built, BuiltVariant, Quantization
-from onnxq.reports import DataFacts, NoData
-from onnxq.wording import count_noun
+from onnxq.reports import NoData
 
 
 def render_quantization(
@@ -46,7 +48,7 @@ def render_quantization(
         screen: Where it will be shown.
         out: The folder or file as the user named it.
         files: Names of the files that were written.
-        everything: Name every node that stayed in float.
+        everything: Name every node that stayed in float, and show how the ranges settled.
 
     Returns:
         The text, with a line feed at the end.
@@ -60,6 +62,7 @@ def render_quantization(
             table(screen, fit(screen, columns)),
             *([notes_grid(screen, notes)] if notes else []),
             *(_left_float(done, screen) if everything else []),
+            *effort_parts(done.calibration, screen, everything=everything),
             lines_part(screen, _footer(done, out or done.out, files)),
         ],
     )
@@ -69,16 +72,18 @@ def _header(done: Quantization) -> tuple[str, ...]:
     return (
         f"onnxq {done.onnxq}",
         source_text(done.source),
-        _calibration_text(done.data),
+        _calibration_text(done),
         *preprocess_lines(done.data),
     )
 
 
-def _calibration_text(data: DataFacts | NoData) -> str:
+def _calibration_text(done: Quantization) -> str:
+    effort, data = done.calibration, done.data
+    if isinstance(effort, CalibrationEffort) and effort.origin == "given":
+        return "ranges from a file: nothing is calibrated"
     if isinstance(data, NoData) or not data.calibration_rows:
         return "no rows were given: nothing is calibrated"
-    rows = count_noun(data.calibration_rows, "row")
-    return f"calibrated on {rows} of {data.calibration_spec or data.spec}, seed {data.seed}"
+    return f"calibrated on {calibration_rows_text(data)}"
 
 
 def _notes(done: Quantization, *, everything: bool) -> tuple[Note, ...]:

@@ -121,6 +121,12 @@ def data_text(data: DataFacts | NoData) -> str:
     return f"{rows_text(data)}{calibration}"
 
 
+def calibration_rows_text(data: DataFacts) -> str:
+    """Write how many rows ranges are calibrated on, and which."""
+    rows = count_noun(data.calibration_rows, "row")
+    return f"{rows} of {data.calibration_spec or data.spec}, seed {data.seed}"
+
+
 def rows_text(data: DataFacts) -> str:
     """Write how many rows models were judged on, and of what kind."""
     judged = count_noun(data.evaluation_rows, "labelled row" if data.labelled else "row")

@@ -20,6 +20,8 @@ from onnxq.errors import UsageError
 PREFIX = "ONNXQ_"
 _PERMISSIONS = frozenset({"trust", "overwrite"})
 _NEAR = 0.75
+_OF_THE_TESTS = "ONNXQ_SHARED"
+"""Where the tests and the models of this project find data; nearly ``ONNXQ_SHARD``."""
 
 
 def file_settings(
@@ -84,7 +86,7 @@ def misspelled_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
         name = variable.removeprefix(PREFIX).lower()
         near = difflib.get_close_matches(name, SETTABLE, n=1, cutoff=_NEAR)
-        if name in SETTABLE:
+        if name in SETTABLE or variable == _OF_THE_TESTS:
             continue
         if name in FLAGS:
             sentences.append(f"{variable} is not read: {flag_of(name)} is only ever typed.")

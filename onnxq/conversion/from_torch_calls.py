@@ -143,6 +143,8 @@ class ModuleCall:
 
     def _first_rows(self, declared: InputDeclaration, rows: int) -> Tensor:
         stored = np.asarray(self.rows[declared.name])
+        if stored.ndim > len(declared.shape):  # an input without a batch axis
+            return to_tensor(stored[0], declared)
         first = declared.shape[0] if declared.shape else rows
         count = first if isinstance(first, int) else rows
         return to_tensor(stored[np.arange(count) % len(stored)], declared)

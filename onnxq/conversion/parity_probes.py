@@ -103,7 +103,12 @@ def _chosen(
     """Take rows in a random order, over and over where there are too few."""
     count = min(len(rows[spec.name]) for spec in signature.inputs)
     order = np.resize(generator.permutation(count), batch)
-    return {spec.name: np.ascontiguousarray(rows[spec.name][order]) for spec in signature.inputs}
+    return {
+        spec.name: rows[spec.name][0]  # has no batch axis, and the same values in all rows
+        if rows[spec.name].ndim > len(spec.shape)
+        else np.ascontiguousarray(rows[spec.name][order])
+        for spec in signature.inputs
+    }
 
 
 def _is_float(array: Array) -> bool:

@@ -41,8 +41,9 @@ def open_npy_folder(
     """Open a folder of ``.npy`` files.
 
     Files that are named like an input, like labels, or as ``--map`` names them, are arrays by
-    name. Files in subfolders are a row each, and so are files whose shape is that of a row;
-    files with rows along axis 0 follow one another. Anything else is an array by name.
+    name. Files in subfolders are a row each, and so are files whose shape is that of a row; these
+    may differ where the model leaves axes free. Files with rows along axis 0 follow one another.
+    Anything else is an array by name.
 
     Args:
         path: The folder.
@@ -65,7 +66,11 @@ def open_npy_folder(
         return _npy_by_name(folder)
     first, last = read_npy(path / files[0]), read_npy(path / files[-1])
     if (first.array.dtype, first.array.row_shape) != (last.array.dtype, last.array.row_shape):
-        return _npy_by_name(folder)
+        are_rows = first.array.dtype == last.array.dtype and all(
+            tell_reading({ROWS: one.array.shape}, (), _only_input(folder)) is Reading.ROW
+            for one in (first, last)
+        )
+        return _npy_rows(folder) if are_rows else _npy_by_name(folder)
     match tell_reading({ROWS: first.array.shape}, (), _only_input(folder)):
         case Reading.ROW:
             return _npy_rows(folder)

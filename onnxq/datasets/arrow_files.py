@@ -15,6 +15,7 @@ from onnxq.datasets.archives import BLOCK_BYTES, fetch_hint
 from onnxq.datasets.arrays import TEXT, RawArray
 from onnxq.datasets.geometry import final_size
 from onnxq.datasets.origins import Origin
+from onnxq.datasets.row_arrays import equal_stretches, same_shapes
 from onnxq.datasets.splitting import Indices
 from onnxq.datasets.tables import ArrowFiles, Table, Unfit
 from onnxq.datasets.values import AsGiven, PreprocessSpec
@@ -44,15 +45,58 @@ class ArrowRows(Table):
         columns = array.columns or (array.name,)
         row_bytes = array.dtype.itemsize * int(np.prod(array.row_shape))
         block_rows = max(1, min(_BATCH_ROWS, BLOCK_BYTES // max(1, row_bytes)))
+        for rows, taken in self._taken(columns, indices, block_rows):
+            if array.columns:
+                parts = [self._values(taken.column(name), name, rows) for name in columns]
+                yield np.stack(parts, axis=1)
+                continue
+            column = taken.column(array.name)
+            for start, stop in equal_stretches(self._shapes(array, column, rows)):
+                part = column.slice(start, stop - start)
+                yield self._values(part, array.name, rows[start:stop])
+
+    def _taken(
+        self, columns: tuple[str, ...], indices: Indices, block_rows: int
+    ) -> Iterator[tuple[Indices, pa.RecordBatch]]:
+        """Yield some rows of columns, in blocks, with their indices."""
         start = 0
         for batch in _batches(self.files, columns):
             first, last = np.searchsorted(indices, [start, start + batch.num_rows])
             for at in range(first, last, block_rows):
                 rows = indices[at : min(at + block_rows, last)]
-                taken = batch.take(pa.array(rows - start))
-                parts = [self._values(taken.column(name), name, rows) for name in columns]
-                yield np.stack(parts, axis=1) if array.columns else parts[0]
+                yield rows, batch.take(pa.array(rows - start))
             start += batch.num_rows
+
+    def shapes_of(self, array: RawArray, indices: Indices) -> Indices:
+        """Return the shape of rows; see :class:`~onnxq.datasets.origins.Origin`."""
+        if not self._may_differ(array):
+            return super().shapes_of(array, indices)
+        blocks = self._taken((array.name,), indices, _BATCH_ROWS)
+        return np.concatenate(
+            [self._shapes(array, taken.column(array.name), rows) for rows, taken in blocks]
+        )
+
+    def _may_differ(self, array: RawArray) -> bool:
+        """Whether rows are lists, or images whose size preprocessing leaves to them."""
+        if array.images and isinstance(self.spec, PreprocessSpec):
+            return not (self.spec.crop or self.spec.resize_height)
+        return array.images or (len(array.row_shape) == 1 and not array.columns)
+
+    def _shapes(self, array: RawArray, column: pa.Array, rows: Indices) -> Indices:
+        """Tell the shapes of rows from what encodes them; rows without values get the usual one."""
+        if column.null_count or not self._may_differ(array):
+            return same_shapes(array.row_shape, len(rows))
+        if not array.images:
+            lengths = compute.list_value_length(_plain(column)).to_numpy(zero_copy_only=False)
+            return lengths.astype(np.int64)[:, np.newaxis]
+        from onnxq.datasets.images import read_image_size  # noqa: PLC0415 - needs an extra
+
+        subjects = [f"{array.name}, row {row} of {self.title}," for row in rows]
+        sizes = [
+            final_size(read_image_size(_encoded(scalar, subject)), self.spec, subject)
+            for scalar, subject in zip(column, subjects, strict=True)
+        ]
+        return np.array([(*size, array.row_shape[-1]) for size in sizes], np.int64)
 
     def _values(self, column: pa.Array, name: str, rows: Indices) -> Array:
         array = self.arrays[name]
@@ -68,9 +112,10 @@ class ArrowRows(Table):
         return self._numbers(column, array, rows)
 
     def _numbers(self, column: pa.Array, array: RawArray, rows: Indices) -> Array:
-        """Unwrap lists; each row must have the shape of the first."""
+        """Unwrap lists; nested ones must have the shape that the first row of all has."""
         values = _plain(column)
-        for size in array.row_shape:
+        row_shape = tuple(self._shapes(array, column, rows)[0].tolist())
+        for size in row_shape:
             lengths = compute.list_value_length(values).to_numpy(zero_copy_only=False)
             if (lengths != size).any():
                 inner = len(values) // len(rows)
@@ -87,21 +132,12 @@ class ArrowRows(Table):
             hint = "Fill such values in, or leave their rows out."
             raise DatasetError(message, code="OQ123", hint=hint)
         numbers: Array = values.to_numpy(zero_copy_only=False)
-        return numbers.reshape(len(column), *array.row_shape)
+        return numbers.reshape(len(column), *row_shape)
 
     def _image(self, scalar: pa.Scalar, name: str, row: int) -> Array:
         from onnxq.datasets.images import read_image  # noqa: PLC0415 - needs an extra
 
-        image = read_image(_encoded(scalar, f"{name}, row {row} of {self.title},"), self.spec)
-        wanted = self.arrays[name].row_shape
-        if image.shape != wanted:
-            message = (
-                f"row {row} of {self.title} is {image.shape[0]}x{image.shape[1]} pixels and row 0 "
-                f"is {wanted[0]}x{wanted[1]}: expected rows of one size."
-            )
-            hint = "Say how they are made equal:  --preprocess imagenet  or  …,resize=240x320"
-            raise DatasetError(message, code="OQ121", hint=hint)
-        return image
+        return read_image(_encoded(scalar, f"{name}, row {row} of {self.title},"), self.spec)
 
 
 def open_arrow(files: ArrowFiles, spec: PreprocessSpec | AsGiven) -> Origin:

@@ -8,13 +8,14 @@ from pathlib import Path
 from onnxq.datasets.arrays import RawArray
 from onnxq.datasets.foreign_arrays import as_array
 from onnxq.datasets.gathering import Gathered, gather
+from onnxq.datasets.layouts import may_be_whole
 from onnxq.datasets.origins import Opening, Origin
 from onnxq.datasets.piecewise import Held, Piece, Piecewise
 from onnxq.datasets.readings import Reading, note_reading
-from onnxq.datasets.row_items import Indexed, Names, is_whole, names_of, stream, take_apart
+from onnxq.datasets.row_items import ROWS, Indexed, Names, is_whole, names_of, stream, take_apart
 from onnxq.datasets.specs import CodeSpec
 from onnxq.datasets.splitting import choose_rows
-from onnxq.datasets.values import DataRequest
+from onnxq.datasets.values import DataRequest, PreprocessSpec
 from onnxq.errors import DatasetError
 from onnxq.findings import Finding
 from onnxq.user_code import (
@@ -109,12 +110,26 @@ def _gather(
         first = gather(_items(given, code, range(min(length, 1))), code, names, opening.inputs, 1)
         if first.reading is Reading.ROW and chosen:
             items = _items(given, code, chosen)
-            gathered = gather(items, code, names, opening.inputs, most_rows)
+            may_differ = _may_differ(names, request, opening)
+            gathered = gather(items, code, names, opening.inputs, most_rows, may_differ)
             return _piecewise(code, gathered, row_numbers=chosen)
         items = _items(given, code, range(length))
     else:
         items = stream(given, code)
-    return _piecewise(code, gather(items, code, names, opening.inputs, most_rows))
+    may_differ = _may_differ(names, request, opening)
+    return _piecewise(code, gather(items, code, names, opening.inputs, most_rows, may_differ))
+
+
+def _may_differ(names: Names, request: DataRequest, opening: Opening) -> frozenset[str]:
+    """Name the arrays whose rows may differ in shape: the model or preprocessing allows it."""
+    by_size = isinstance(request.preprocess, PreprocessSpec)
+    free = {
+        names.array_of(spec.name)
+        for spec in opening.inputs
+        if by_size
+        or any(isinstance(dim, str) for dim in spec.shape[not may_be_whole(spec, opening.inputs) :])
+    }
+    return frozenset(free | ({ROWS} if free and len(opening.inputs) == 1 else set()))
 
 
 def _choose(count: int, request: DataRequest) -> tuple[int, ...]:

@@ -11,8 +11,14 @@ from msgspec import structs
 from onnxq.arrays import Array
 from onnxq.datasets.arrays import RawArray, has_channels_last
 from onnxq.datasets.casts import Cast, apply_cast, plan_cast
-from onnxq.datasets.layouts import Layout, change_layout, changed_shape, fitting_layouts
-from onnxq.datasets.misfits import explain_misfit, no_batch_axis, text_misfit, unclear_layout
+from onnxq.datasets.layouts import (
+    Layout,
+    change_layout,
+    changed_shape,
+    fitting_layouts,
+    fitting_ways,
+)
+from onnxq.datasets.misfits import explain_misfit, text_misfit, unclear_layout
 from onnxq.datasets.pixels import (
     arrange_pixels,
     channels_last_rows,
@@ -24,7 +30,7 @@ from onnxq.datasets.preprocess import render_preprocess
 from onnxq.datasets.values import AsGiven, PreprocessSpec
 from onnxq.errors import DatasetError
 from onnxq.findings import Finding
-from onnxq.tensors import TensorSpec
+from onnxq.tensors import Dim, TensorSpec
 
 RowNamer = Callable[[int], str]
 
@@ -39,6 +45,7 @@ class RowFit:
         preprocess: Of bytes; as given for everything else.
         layout: How axes are changed.
         cast: How the dtype is changed.
+        is_whole: Whether the input has no batch axis, and a row is all that a run is fed.
     """
 
     wanted: TensorSpec
@@ -46,6 +53,12 @@ class RowFit:
     preprocess: PreprocessSpec | AsGiven
     layout: Layout
     cast: Cast
+    is_whole: bool = False
+
+    @property
+    def row_dims(self) -> tuple[Dim, ...]:
+        """What the input wants a row to be."""
+        return self.wanted.shape if self.is_whole else self.wanted.shape[1:]
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:
@@ -55,11 +68,25 @@ class RowFit:
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of a row as it is fed."""
-        return changed_shape(_preprocessed(self.array, self.preprocess).row_shape, self.layout)
+        return changed_shape(self.preprocessed_shape(self.array.row_shape), self.layout)
+
+    def preprocessed_shape(self, row_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape that a row of some shape has after preprocessing.
+
+        Raises:
+            DatasetError: OQ126, if the preprocessing does not apply to it.
+        """
+        array = replace(self.array, shape=(self.array.count_rows, *row_shape))
+        return _preprocessed(array, self.preprocess).row_shape
 
 
 def plan_fit(
-    wanted: TensorSpec, array: RawArray, preprocess: PreprocessSpec | AsGiven, title: str
+    wanted: TensorSpec,
+    array: RawArray,
+    preprocess: PreprocessSpec | AsGiven,
+    title: str,
+    *,
+    may_be_whole: bool = False,
 ) -> RowFit:
     """Decide how the rows of an array are fed to an input.
 
@@ -68,6 +95,8 @@ def plan_fit(
         array: The array.
         preprocess: Applied to ``uint8`` rows alone.
         title: The file, for messages.
+        may_be_whole: Whether a row may be all of the input, where it is no row of a batch
+            (:func:`~onnxq.datasets.layouts.may_be_whole`).
 
     Returns:
         What to do.
@@ -76,22 +105,23 @@ def plan_fit(
         DatasetError: OQ121 if no change of layout makes rows fit, or more than one does; OQ122 if
             the dtype cannot be fed; OQ126 if the preprocessing does not apply.
     """
-    if not wanted.shape:
-        raise no_batch_axis(wanted)
     if array.is_text:
         raise text_misfit(wanted, array, title)
     spec = preprocess if array.is_bytes else AsGiven()
     fed = _preprocessed(array, spec)
-    layouts = fitting_layouts(fed.row_shape, wanted.shape[1:])
-    if not array.shape or not layouts:
+    ways = fitting_ways(fed.row_shape, wanted, may_be_whole=may_be_whole)
+    if not array.shape or not ways:
         raise explain_misfit(wanted, array, fed, spec, title)
-    layout = layouts[0]
+    layout, is_whole = ways[0]
+    layouts = tuple(way.layout for way in ways if way.is_whole == is_whole)
+    dims = wanted.shape if is_whole else wanted.shape[1:]
     differ = len(layouts) > 1 and math.prod(fed.row_shape) > 1
-    if differ and (layout is not Layout.AS_IS or _is_open(array, fed, wanted)):
+    if differ and (layout is not Layout.AS_IS or _is_open(array, fed, dims)):
         raise unclear_layout(wanted, array, layouts, title)
     if isinstance(spec, PreprocessSpec) and wanted.dtype == "uint8" and not has_arithmetic(spec):
         fed = replace(fed, dtype=np.dtype(np.uint8))
-    return RowFit(wanted, array, spec, layout, plan_cast(_as_fed(wanted, fed), fed, title))
+    cast = plan_cast(_as_fed(wanted, fed), fed, title)
+    return RowFit(wanted, array, spec, layout, cast, is_whole)
 
 
 def _as_fed(wanted: TensorSpec, fed: RawArray) -> TensorSpec:
@@ -138,7 +168,7 @@ def describe_fit(fit: RowFit, title: str) -> list[Finding]:
     if layout is not Layout.AS_IS and has_layout:
         message = (
             f"{layout.value.capitalize()} in {fit.array.name!r}, because the model wants rows "
-            f"of {list(fit.wanted.shape[1:])} for {fit.wanted.name!r}."
+            f"of {list(fit.row_dims)} for {fit.wanted.name!r}."
         )
         findings.append(
             Finding(
@@ -200,8 +230,8 @@ def _whole_change(fit: RowFit) -> Layout:
     return found[0] if found else fit.layout
 
 
-def _is_open(array: RawArray, fed: RawArray, wanted: TensorSpec) -> bool:
+def _is_open(array: RawArray, fed: RawArray, dims: tuple[Dim, ...]) -> bool:
     """Whether a model's symbols leave open where it wants the channels of an image."""
     if not (array.is_bytes and has_channels_last(fed.row_shape)):
         return False
-    return isinstance(wanted.shape[1], str) and isinstance(wanted.shape[-1], str)
+    return isinstance(dims[0], str) and isinstance(dims[-1], str)

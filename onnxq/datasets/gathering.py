@@ -9,8 +9,9 @@ import numpy as np
 from onnxq.arrays import Array
 from onnxq.datasets.arrays import TEXT, RawArray
 from onnxq.datasets.foreign_arrays import as_array
-from onnxq.datasets.piecewise import Held
+from onnxq.datasets.piecewise import Held, HeldRagged
 from onnxq.datasets.readings import Reading, tell_reading
+from onnxq.datasets.row_arrays import FlatRows, is_ragged
 from onnxq.datasets.row_items import Names, take_apart
 from onnxq.datasets.spooling import Spool
 from onnxq.errors import DatasetError
@@ -26,13 +27,13 @@ class Gathered:
     """Rows that were gathered.
 
     Attributes:
-        arrays: By name, mapped from temporary files.
+        arrays: By name, mapped from temporary files; ragged where rows differ in shape.
         reading: Whether items were rows or batches.
         count_rows: Rows in each.
         is_cut: Whether the limit ended it, and not the items.
     """
 
-    arrays: dict[str, Held]
+    arrays: dict[str, Held | HeldRagged]
     reading: Reading
     count_rows: int
     is_cut: bool
@@ -46,6 +47,7 @@ class _Gathering:
     names: Names
     inputs: tuple[TensorSpec, ...]
     stack: ExitStack
+    may_differ: frozenset[str]
     reading: Reading = Reading.UNCLEAR
     spools: dict[str, Spool] = field(default_factory=dict)
     texts: dict[str, list[Array]] = field(default_factory=dict)
@@ -124,7 +126,10 @@ class _Gathering:
             spool = Spool(self.code.given, rows.dtype.newbyteorder("="), rows.shape[1:])
             self.spools[name] = self.stack.enter_context(spool)
         spool = self.spools[name]
-        if rows.shape[1:] != spool.row_shape or not np.can_cast(rows.dtype, spool.dtype, "safe"):
+        differs = rows.shape[1:] != spool.row_shape
+        if differs and name in self.may_differ and rows.ndim - 1 == len(spool.row_shape):
+            differs = False
+        if differs or not np.can_cast(rows.dtype, spool.dtype, "safe"):
             message = (
                 f"item {number} of {self.code.given} holds rows of {name!r} as {rows.dtype} "
                 f"{list(rows.shape[1:])}: expected {spool.dtype} {list(spool.row_shape)}, as the "
@@ -134,13 +139,16 @@ class _Gathering:
             raise DatasetError(message, code="OQ121", hint=hint)
         spool.append(rows.astype(spool.dtype, copy=False))
 
-    def held(self) -> dict[str, Held]:
+    def held(self) -> dict[str, Held | HeldRagged]:
         """Return what was gathered."""
-        arrays = {
-            name: Held(RawArray(name, spool.dtype, (spool.count_rows, *spool.row_shape)), values)
-            for name, spool in self.spools.items()
-            for values in (spool.map(),)
-        }
+        arrays: dict[str, Held | HeldRagged] = {}
+        for name, spool in self.spools.items():
+            array = RawArray(name, spool.dtype, (spool.count_rows, *spool.row_shape))
+            values, shapes = spool.map(), spool.shapes
+            if is_ragged(shapes):
+                arrays[name] = HeldRagged(array, FlatRows(values, shapes))
+            else:
+                arrays[name] = Held(array, values)
         for name, parts in self.texts.items():
             values = np.concatenate(parts)
             arrays[name] = Held(RawArray(name, TEXT, values.shape), values)
@@ -153,6 +161,7 @@ def gather(
     names: Names,
     inputs: tuple[TensorSpec, ...],
     most_rows: int,
+    may_differ: frozenset[str] = frozenset(),
 ) -> Gathered:
     """Gather the rows of items.
 
@@ -162,6 +171,7 @@ def gather(
         names: What arrays are called.
         inputs: Of the model; empty if it is not known.
         most_rows: Where to stop; 0 takes all, but :data:`MAX_ENDLESS_ROWS` at most.
+        may_differ: Arrays whose rows may differ in shape.
 
     Returns:
         The rows.
@@ -173,7 +183,7 @@ def gather(
     limit = most_rows or MAX_ENDLESS_ROWS
     is_cut = False
     with ExitStack() as stack:
-        gathering = _Gathering(code, names, inputs, stack)
+        gathering = _Gathering(code, names, inputs, stack, may_differ)
         for number, item in enumerate(items):
             if not most_rows and gathering.count_rows >= limit:
                 raise _endless(code, limit)

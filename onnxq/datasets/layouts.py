@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.tensors import Dim
+from onnxq.tensors import Dim, TensorSpec
 
 _IMAGE_AXES = 3
 
@@ -60,6 +61,55 @@ def fitting_layouts(row_shape: tuple[int, ...], wanted: tuple[Dim, ...]) -> tupl
         for layout in _possible_layouts(row_shape)
         if _fits(changed_shape(row_shape, layout), wanted)
     )
+
+
+class Way(NamedTuple):
+    """How a row feeds an input.
+
+    Attributes:
+        layout: How its axes are changed.
+        is_whole: Whether it is all of the input, and no row of a batch.
+    """
+
+    layout: Layout
+    is_whole: bool
+
+
+def fitting_ways(
+    row_shape: tuple[int, ...], wanted: TensorSpec, *, may_be_whole: bool
+) -> tuple[Way, ...]:
+    """Return every way in which a row fits an input, as a row of a batch first.
+
+    Args:
+        row_shape: Of a row as it is.
+        wanted: The input.
+        may_be_whole: Whether it may be without a batch axis (:func:`may_be_whole`).
+
+    Returns:
+        The ways; empty if none fits.
+    """
+    batched = fitting_layouts(row_shape, wanted.shape[1:]) if wanted.shape else ()
+    may_be_whole = may_be_whole or not wanted.shape
+    whole = fitting_layouts(row_shape, wanted.shape) if may_be_whole else ()
+    return (
+        *(Way(layout, is_whole=False) for layout in batched),
+        *(Way(layout, is_whole=True) for layout in whole),
+    )
+
+
+def may_be_whole(spec: TensorSpec, inputs: tuple[TensorSpec, ...]) -> bool:
+    """Whether the first axis of an input may be something else than the batch.
+
+    It may where it is no axis at all, a size, or free under another symbol than that of the first
+    input which has one.
+
+    Args:
+        spec: The input.
+        inputs: All of the model's.
+    """
+    firsts = [one.shape[0] for one in inputs if one.shape]
+    batch = next((dim for dim in firsts if isinstance(dim, str)), "")
+    return not spec.shape or spec.shape[0] != batch
 
 
 def _possible_layouts(row_shape: tuple[int, ...]) -> list[Layout]:

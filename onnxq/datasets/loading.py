@@ -1,6 +1,5 @@
 """Loading rows: the stage that stores them, and the first rows for those who only try them."""
 
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ import numpy as np
 
 from onnxq.arrays import Array
 from onnxq.datasets.arrays import RawArray, has_channels_last
+from onnxq.datasets.choosing import ChosenRows, choose, describe_shapes
 from onnxq.datasets.forms import open_origin
 from onnxq.datasets.labels import NO_LABELS
 from onnxq.datasets.matching import LABEL_KEY, find_labels
 from onnxq.datasets.opening import OpenRows, describe_rows, fed_blocks, load_labels, open_rows
 from onnxq.datasets.origins import Opening
 from onnxq.datasets.pixels import preprocessed_shape
+from onnxq.datasets.row_arrays import HeldRows, equal_stretches, kinds_of
 from onnxq.datasets.splitting import Indices, choose_rows, split_rows
 from onnxq.datasets.spooling import full_disk_said
 from onnxq.datasets.storing import StoredPart, store_rows
@@ -47,16 +48,16 @@ _CALIBRATION = "calibration"
 class _Job:
     """Rows of one origin that are to be stored: positions in ``chosen`` by part."""
 
-    opened: OpenRows
-    chosen: Indices
+    chosen: ChosenRows
     parts: dict[str, Indices]
 
     @property
-    def stored_bytes(self) -> int:
-        return sum(
-            len(self.chosen) * math.prod(fit.row_shape) * fit.stored_dtype.itemsize
-            for fit in self.opened.fits
-        )
+    def opened(self) -> OpenRows:
+        return self.chosen.opened
+
+    @property
+    def indices(self) -> Indices:
+        return self.chosen.indices
 
 
 def load_rows(request: LoadRowsRequest, folder: Path, tell: Tell) -> LoadRowsResult:
@@ -81,16 +82,17 @@ def load_rows(request: LoadRowsRequest, folder: Path, tell: Tell) -> LoadRowsRes
     """
     jobs = _plan_jobs(request)
     _check_space(jobs, folder)
-    findings = [one for job in jobs for one in describe_rows(job.opened, job.chosen)]
+    findings = [one for job in jobs for one in describe_rows(job.opened, job.indices)]
+    findings += [one for job in jobs for one in describe_shapes(job.chosen)]
     labels = NO_LABELS
     if request.judge:
-        labels = load_labels(jobs[0].opened, jobs[0].chosen, real_signature(request.signature))
-    advance = _counter(tell, sum(len(job.chosen) * len(job.opened.fits) for job in jobs))
+        labels = load_labels(jobs[0].opened, jobs[0].indices, real_signature(request.signature))
+    advance = _counter(tell, sum(len(job.indices) * len(job.opened.fits) for job in jobs))
     stored: dict[str, StoredPart] = {}
     with full_disk_said(str(folder)):
         for job in jobs:
             theirs = labels if job is jobs[0] else NO_LABELS
-            stored |= store_rows(job.opened, job.chosen, job.parts, theirs, folder, advance)
+            stored |= store_rows(job.chosen, job.parts, theirs, folder, advance)
     findings += [*labels.findings, *_describe_overlap(jobs, stored)]
     return LoadRowsResult(
         evaluation=(EvaluationSet(stored[_EVALUATION].rows) if _EVALUATION in stored else NoRows()),
@@ -116,12 +118,13 @@ def load_probe_rows(
     Args:
         request: Which rows; its limit and its seed do not matter here.
         signature: What the rows must fit.
-        count_rows: Rows wanted; fewer come back where there are fewer.
+        count_rows: Rows wanted; fewer come back where there are fewer, or where a later one
+            differs from the first in shape, or in the values of an input without a batch axis.
         declared: Inputs as ``--input`` declares them.
         trusted_folders: Folders that user code may be imported from.
 
     Returns:
-        An array for each input, by name; axis 0 is rows.
+        An array for each input, by name; axis 0 is rows, even where the input has no batch axis.
 
     Raises:
         DatasetError: As for :func:`load_rows`.
@@ -130,9 +133,14 @@ def load_probe_rows(
     opened = open_rows(request, signature, declared, trusted_folders, most_rows=count_rows)
     first = np.arange(min(count_rows, opened.count_rows))
     describe_rows(opened, first)
-    return {
-        fit.wanted.name: np.concatenate(list(fed_blocks(opened, fit, first))) for fit in opened.fits
-    }
+    chosen = choose(opened, first)
+    first = first[: min(next(equal_stretches(shapes))[1] for shapes in chosen.shapes)]
+    fits = chosen.opened.fits
+    fed = {fit.wanted.name: np.concatenate(list(fed_blocks(opened, fit, first))) for fit in fits}
+    whole = tuple(fit.wanted.name for fit in fits if fit.is_whole)
+    kinds = kinds_of({name: HeldRows(array) for name, array in fed.items()}, whole)
+    alike = next((row for row, kind in enumerate(kinds) if kind != kinds[0]), len(kinds))
+    return {name: array[:alike] for name, array in fed.items()}
 
 
 def data_specs(
@@ -194,25 +202,25 @@ def _spec(
 def _plan_jobs(request: LoadRowsRequest) -> list[_Job]:
     """Plan what is stored: first the rows to evaluate on, then those of ``--calib``."""
     if not request.judge:
-        opened, chosen = _choose(request, request.data, labelled=False)
-        return [_Job(opened, chosen, {_CALIBRATION: np.arange(len(chosen))})]
-    opened, chosen = _choose(request, request.data)
+        chosen = _choose(request, request.data, labelled=False)
+        return [_Job(chosen, {_CALIBRATION: np.arange(len(chosen.indices))})]
+    chosen = _choose(request, request.data)
+    every = {_EVALUATION: np.arange(len(chosen.indices))}
     if isinstance(request.calibration, DataRequest):
-        other, others = _choose(request, request.calibration, labelled=False)
+        others = _choose(request, request.calibration, labelled=False)
         return [
-            _Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))}),
-            _Job(other, others, {_CALIBRATION: np.arange(len(others))}),
+            _Job(chosen, every),
+            _Job(others, {_CALIBRATION: np.arange(len(others.indices))}),
         ]
     if not request.split:
-        return [_Job(opened, chosen, {_EVALUATION: np.arange(len(chosen))})]
-    for_ranges, for_judging = split_rows(len(chosen), request.data.seed)
+        return [_Job(chosen, every)]
+    count, seed = len(chosen.indices), request.data.seed
+    for_ranges, for_judging = split_rows(count, seed, request.calibration_rows)
     parts = {_CALIBRATION: for_ranges, _EVALUATION: for_judging}
-    return [_Job(opened, chosen, {name: part for name, part in parts.items() if len(part)})]
+    return [_Job(chosen, {name: part for name, part in parts.items() if len(part)})]
 
 
-def _choose(
-    request: LoadRowsRequest, data: DataRequest, *, labelled: bool = True
-) -> tuple[OpenRows, Indices]:
+def _choose(request: LoadRowsRequest, data: DataRequest, *, labelled: bool = True) -> ChosenRows:
     opened = open_rows(
         data,
         request.signature,
@@ -220,11 +228,11 @@ def _choose(
         request.trusted_folders,
         labelled=labelled,
     )
-    return opened, choose_rows(opened.count_rows, data.limit_rows, data.seed)
+    return choose(opened, choose_rows(opened.count_rows, data.limit_rows, data.seed))
 
 
 def _check_space(jobs: list[_Job], folder: Path) -> None:
-    needed = sum(job.stored_bytes for job in jobs)
+    needed = sum(job.chosen.stored_bytes for job in jobs)
     free = shutil.disk_usage(folder).free
     room = min(MAX_STORED_BYTES, free)
     if needed <= room:
@@ -233,7 +241,7 @@ def _check_space(jobs: list[_Job], folder: Path) -> None:
     if room == free:
         limit = f"{free / 2**30:.1f} GiB are free in the work folder"
     message = f"the rows in {title} would take {needed / 2**30:.3g} GiB: {limit}."
-    rows = sum(len(job.chosen) for job in jobs) * room // needed
+    rows = sum(len(job.indices) for job in jobs) * room // needed
     rows -= rows % 10 ** (len(str(rows)) - 1)
     hint = f"Use fewer:  --limit {rows}" if rows else "Rows are too large: check their shape."
     raise DatasetError(message, code="OQ127", hint=hint)

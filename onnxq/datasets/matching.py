@@ -23,10 +23,12 @@ class Matches:
     Attributes:
         inputs: The array of each input, by the input's name.
         labels: The array of labels; empty where there is none.
+        constants: Inputs without a batch axis whose array is what every run is fed.
     """
 
     inputs: dict[str, RawArray]
     labels: tuple[RawArray, ...]
+    constants: frozenset[str] = frozenset()
 
 
 def match_arrays(
@@ -47,7 +49,7 @@ def match_arrays(
         title: The file, for messages.
 
     Returns:
-        The matches; all arrays in it have as many rows.
+        The matches; all arrays in it but constants have as many rows.
 
     Raises:
         DatasetError: OQ121 if an input has no array, a name does not exist, or arrays differ in
@@ -69,8 +71,28 @@ def match_arrays(
         if spec.name not in chosen:
             rest = tuple(a for a in arrays.values() if a not in [*chosen.values(), *labels])
             raise misfit(spec, rest, title, hint=_map_hint(spec, rest, arrays, labels))
-    _check_counts(chosen, labels, title)
-    return Matches(chosen, labels)
+    constants = _constants(inputs, chosen)
+    by_row = {name: array for name, array in chosen.items() if name not in constants}
+    _check_counts(by_row, labels, title)
+    return Matches(chosen, labels, constants)
+
+
+def _constants(inputs: tuple[TensorSpec, ...], chosen: dict[str, RawArray]) -> frozenset[str]:
+    """Name the inputs whose array is one value for all rows.
+
+    It has the very shape of an input that has no free batch axis, and not as many rows as others.
+    """
+    could = {
+        spec.name
+        for spec in inputs
+        if not spec.has_free_batch and chosen[spec.name].shape == spec.shape
+    }
+    counts = {array.count_rows for name, array in chosen.items() if name not in could}
+    if len(counts) != 1:
+        return frozenset()
+    return frozenset(
+        name for name in could if not chosen[name].shape or chosen[name].count_rows not in counts
+    )
 
 
 def find_labels(

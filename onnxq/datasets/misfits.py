@@ -2,6 +2,7 @@
 
 import math
 from itertools import zip_longest
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,6 +18,8 @@ _IMAGE_AXES = 3
 _IMAGENET_SIZE = [224, 224]
 _CHANNELS = frozenset({1, 3, 4})
 _MAX_SHOWN = 8
+
+Shape: TypeAlias = tuple[int, ...]
 
 
 def explain_misfit(
@@ -100,11 +103,36 @@ def text_hint(name: str) -> str:
     )
 
 
-def no_batch_axis(wanted: TensorSpec) -> DatasetError:
-    """Make the error for an input that takes no rows."""
-    message = f"the model's input {wanted.name!r} is a scalar: expected an axis of rows first."
-    hint = "Make it a constant of the model: inputs without a batch axis cannot be fed yet."
-    return DatasetError(message, code="OQ121", hint=hint)
+def ragged_misfit(
+    wanted: TensorSpec, array: RawArray, shapes: tuple[Shape, ...], names: tuple[str, ...]
+) -> DatasetError:
+    """Make the error for rows that differ in shape where the input cannot take all of them.
+
+    Args:
+        wanted: The input.
+        array: The array.
+        shapes: Of two rows; the second does not fit, or not in the layout of the first.
+        names: What these are called.
+
+    Returns:
+        OQ121 with a fix that is likely to help.
+    """
+    free = any(isinstance(dim, str) for dim in wanted.shape[1:])
+    names = tuple(f"row {name}" if name.isdigit() else name for name in names)
+    if array.images:
+        (first, second), (name, other) = (f"{h}x{w}" for h, w, _ in shapes), names
+        message = f"{other} is {second} pixels and {name} is {first}: expected rows of one size"
+        hint = "Say how they are made equal:  --preprocess imagenet  or  …,resize=240x320"
+    else:
+        message = (
+            f"{array.name!r} has rows of different shapes, {list(shapes[0])} in {names[0]} and "
+            f"{list(shapes[1])} in {names[1]}: expected rows of one form"
+        )
+        hint = "Give all rows one shape (pad sequences to one length)"
+    example = {1: "NxL", _IMAGE_AXES: "Nx3xHxW"}.get(len(wanted.shape) - 1, "Nx…")
+    wants = f"the model wants {wanted}"
+    ways = "" if free else f", or let the model take them:  --input {wanted.name}:{example}"
+    return DatasetError(f"{message}, because {wants}.", code="OQ121", hint=f"{hint}{ways}")
 
 
 def _nchw(row_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ class NpyWriter:
         self._dtype = dtype
         self._missing_rows = shape[0]
         self._row_shape = shape[1:]
+        self._is_abandoned = False
         self._file = path.open("xb")
         header = {
             "descr": np.lib.format.dtype_to_descr(dtype),
@@ -51,9 +52,25 @@ class NpyWriter:
             ValueError: If rows are missing though nothing failed: a bug of the caller.
         """
         self._file.close()
+        if self._is_abandoned:
+            self.path.unlink()
         if kind is None and self._missing_rows:
             message = f"{self.path.name} lacks {self._missing_rows} rows"
             raise ValueError(message)
+
+    def abandon(self) -> None:
+        """Give the file up: it may lack rows, and is removed at the end."""
+        self._missing_rows = 0
+        self._is_abandoned = True
+
+    def append_values(self, values: Array) -> None:
+        """Append values to a file of one axis, in C order whatever shape they have here.
+
+        Raises:
+            ValueError: As :meth:`append` does.
+            OSError: If the disk is full.
+        """
+        self.append(np.ascontiguousarray(values).reshape(-1))
 
     def append(self, rows: Array) -> None:
         """Append rows.

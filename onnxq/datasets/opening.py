@@ -10,12 +10,21 @@ import numpy as np
 
 from onnxq.arrays import Array
 from onnxq.datasets.arrays import RawArray
-from onnxq.datasets.fitting import RowFit, check_applies, describe_fit, fit_rows, plan_fit
+from onnxq.datasets.fitting import (
+    RowFit,
+    check_applies,
+    describe_fit,
+    fit_rows,
+    plan_fit,
+)
 from onnxq.datasets.folders import read_classes
 from onnxq.datasets.forms import open_origin
 from onnxq.datasets.labels import NO_LABELS, Labels, describe_classes, read_labels
+from onnxq.datasets.layouts import may_be_whole
 from onnxq.datasets.matching import LABEL_KEY, match_arrays
 from onnxq.datasets.origins import Opening, Origin
+from onnxq.datasets.piecewise import Piecewise, repeat_constant
+from onnxq.datasets.row_arrays import is_ragged
 from onnxq.datasets.row_files import Images, RowFiles
 from onnxq.datasets.splitting import Indices
 from onnxq.datasets.tables import Table, feed_columns
@@ -107,8 +116,20 @@ def open_rows(
     if isinstance(origin, Table):
         origin, mapping = feed_columns(origin, tuple(spec.name for spec in inputs), mapping)
     matches = match_arrays(inputs, origin.arrays, mapping, origin.title)
+    if matches.constants and isinstance(origin, Piecewise):
+        by_row = (a for name, a in matches.inputs.items() if name not in matches.constants)
+        count = next(by_row).count_rows
+        for name in matches.constants:
+            origin = repeat_constant(origin, matches.inputs[name].name, count)
+        matches = match_arrays(inputs, origin.arrays, mapping, origin.title)
     fits = tuple(
-        plan_fit(spec, array, _preprocess_of(array, len(inputs), request.preprocess), origin.title)
+        plan_fit(
+            spec,
+            array,
+            _preprocess_of(array, len(inputs), request.preprocess),
+            origin.title,
+            may_be_whole=may_be_whole(spec, inputs),
+        )
         for spec, array in ((spec, matches.inputs[spec.name]) for spec in inputs)
     )
     check_applies(fits, request.preprocess, origin.title)
@@ -133,7 +154,7 @@ def describe_rows(opened: OpenRows, indices: Indices) -> list[Finding]:
     """Check image headers, and say what is done to rows.
 
     Raises:
-        DatasetError: OQ121, if images differ in size; OQ126 and OQ127, if one cannot be used.
+        DatasetError: OQ127, if an image cannot be used.
     """
     findings = [*opened.origin.findings, *opened.origin.check_rows(indices)]
     for fit in opened.fits:
@@ -205,6 +226,12 @@ def load_labels(opened: OpenRows, indices: Indices, signature: Signature) -> Lab
 
 def _label_values(opened: OpenRows, indices: Indices) -> Array:
     _check_label_bytes(opened, len(indices))
+    shapes = opened.origin.shapes_of(opened.labels[0], indices)
+    if is_ragged(shapes):
+        found = " and ".join(str(shape) for shape in np.unique(shapes, axis=0)[:2].tolist())
+        message = f"labels in {opened.title} differ in shape, {found}: expected labels of one form."
+        hint = "Pad them to one length; --metric FILE.py:fn can leave the padding out."
+        raise DatasetError(message, code="OQ125", hint=hint)
     return np.concatenate(list(opened.origin.read_blocks(opened.labels[0], indices)))
 
 

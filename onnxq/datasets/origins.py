@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from onnxq.arrays import Array
 from onnxq.datasets.arrays import RawArray
+from onnxq.datasets.row_arrays import same_shapes
 from onnxq.datasets.splitting import Indices
 from onnxq.findings import Finding
 from onnxq.tensors import TensorSpec
@@ -52,11 +53,23 @@ class Origin(ABC):
             indices: Of the rows, ascending.
 
         Yields:
-            Rows in order, a few megabytes at a time.
+            Rows in order, a few megabytes at a time; those of a block have one shape.
 
         Raises:
             DatasetError: OQ127, if they cannot be read.
         """
+
+    def shapes_of(self, array: RawArray, indices: Indices) -> Indices:
+        """Return the shape of some rows as they are read, int64 ``[rows, axes]``.
+
+        Args:
+            array: As for :meth:`read_blocks`.
+            indices: Of the rows, ascending.
+
+        Raises:
+            DatasetError: If rows have different numbers of axes (OQ121), or cannot be read (OQ127).
+        """
+        return same_shapes(array.row_shape, len(indices))
 
     def name_rows(self, indices: Indices) -> list[str]:
         """Return what each row is called: its index, or the path of its file."""

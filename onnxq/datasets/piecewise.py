@@ -7,11 +7,12 @@ from typing import TypeAlias
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.datasets.archives import Archive
+from onnxq.datasets.archives import BLOCK_BYTES, Archive, read_member
 from onnxq.datasets.archives import read_blocks as read_archive_blocks
 from onnxq.datasets.arrays import RawArray
 from onnxq.datasets.npy_arrays import NpyFile, array_blocks, open_npy
 from onnxq.datasets.origins import Origin
+from onnxq.datasets.row_arrays import RowArray, row_blocks
 from onnxq.datasets.splitting import Indices
 from onnxq.errors import DatasetError
 
@@ -42,7 +43,20 @@ class Held:
     values: Array
 
 
-Piece: TypeAlias = Member | NpyFile | Held
+@dataclass(frozen=True)
+class HeldRagged:
+    """Rows that differ in shape, in memory or mapped into it.
+
+    Attributes:
+        array: Its description; the shape is that of the first row.
+        rows: The rows.
+    """
+
+    array: RawArray
+    rows: RowArray
+
+
+Piece: TypeAlias = Member | NpyFile | Held | HeldRagged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +81,41 @@ class Piecewise(Origin):
                 yield from _piece_blocks(piece, indices[first:last] - start)
             start = stop
 
+    def shapes_of(self, array: RawArray, indices: Indices) -> Indices:
+        """Return the shape of rows; see :class:`~onnxq.datasets.origins.Origin`."""
+        match self.pieces[array.name]:
+            case (HeldRagged(rows=rows),):
+                return rows.shapes[indices]
+            case _:
+                return super().shapes_of(array, indices)
+
     def name_rows(self, indices: Indices) -> list[str]:
         """Return what rows are called."""
         if not self.row_numbers:
             return super().name_rows(indices)
         return [str(self.row_numbers[index]) for index in indices]
+
+
+def repeat_constant(origin: Piecewise, name: str, count_rows: int) -> Piecewise:
+    """Make rows of an array that is the same for every row; it takes no more memory.
+
+    Args:
+        origin: What holds it.
+        name: Of the array.
+        count_rows: Rows of the others.
+
+    Returns:
+        The origin with that array as rows.
+
+    Raises:
+        DatasetError: OQ127, if it cannot be read.
+    """
+    values = _whole(origin.pieces[name][0])
+    array = replace(origin.arrays[name], shape=(count_rows, *values.shape))
+    rows = Held(array, np.broadcast_to(values, array.shape))
+    return replace(
+        origin, arrays=origin.arrays | {name: array}, pieces=origin.pieces | {name: (rows,)}
+    )
 
 
 def join_pieces(name: str, pieces: tuple[Piece, ...], title: str) -> RawArray:
@@ -111,6 +155,20 @@ def _piece_blocks(piece: Piece, indices: Indices) -> Iterator[Array]:
             return array_blocks(open_npy(piece), indices)
         case Held(values=values):
             return array_blocks(values, indices)
+        case HeldRagged(rows=rows):
+            return row_blocks(rows, indices, BLOCK_BYTES)
+
+
+def _whole(piece: Piece) -> Array:
+    match piece:
+        case Member(archive=archive, array=array):
+            return read_member(archive, array.name)
+        case NpyFile():
+            return open_npy(piece)
+        case Held(values=values):
+            return values
+        case HeldRagged(rows=rows):  # rows that differ are no constant
+            return rows.take([0])
 
 
 def _place(piece: Piece) -> str:
@@ -119,5 +177,5 @@ def _place(piece: Piece) -> str:
             return archive.path.name
         case NpyFile(path=path):
             return path.name
-        case Held():
+        case Held() | HeldRagged():
             return "memory"

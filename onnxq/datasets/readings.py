@@ -5,7 +5,7 @@ Files and functions hand over rows or batches, and nothing in them says which.
 
 from enum import Enum
 
-from onnxq.datasets.layouts import fitting_layouts
+from onnxq.datasets.layouts import fitting_layouts, may_be_whole
 from onnxq.findings import Finding
 from onnxq.tensors import Dim, TensorSpec
 
@@ -26,7 +26,8 @@ def tell_reading(
     """Tell how arrays that belong together are read.
 
     The first of these that decides: only one reading has the very sizes that the model wants; only
-    one fits after a change of layout; a label is a scalar, or there are as many labels as
+    one fits after a change of layout; only rows fit, if inputs without a batch axis are given as
+    they are; a label is a scalar, or there are as many labels as
     there are rows along axis 0; only one reading has as many axes as the model wants.
 
     Args:
@@ -40,18 +41,20 @@ def tell_reading(
     pairs = _pairs(shapes, inputs)
     for fits in (_is_wanted, _fits):
         reading = _only(
-            row=bool(pairs) and all(fits(shape, wanted) for shape, wanted in pairs),
-            batch=bool(pairs) and all(shape and fits(shape[1:], wanted) for shape, wanted in pairs),
+            row=bool(pairs) and all(fits(shape, spec.shape[1:]) for shape, spec in pairs),
+            batch=bool(pairs) and all(s and fits(s[1:], spec.shape[1:]) for s, spec in pairs),
         )
         if reading is not Reading.UNCLEAR:
             return reading
+    if pairs and all(_is_row(shape, spec, inputs) for shape, spec in pairs):
+        return Reading.ROW
     if labels:
         reading = _by_labels(tuple(shapes.values()), labels[0])
         if reading is not Reading.UNCLEAR:
             return reading
     return _only(
-        row=bool(pairs) and all(len(shape) == len(wanted) for shape, wanted in pairs),
-        batch=bool(pairs) and all(len(shape) == len(wanted) + 1 for shape, wanted in pairs),
+        row=bool(pairs) and all(len(shape) == len(spec.shape) - 1 for shape, spec in pairs),
+        batch=bool(pairs) and all(len(shape) == len(spec.shape) for shape, spec in pairs),
     )
 
 
@@ -62,11 +65,17 @@ def note_reading(title: str, message: str) -> Finding:
 
 def _pairs(
     shapes: dict[str, Shape], inputs: tuple[TensorSpec, ...]
-) -> list[tuple[Shape, tuple[Dim, ...]]]:
-    named = [(shapes[spec.name], spec.shape[1:]) for spec in inputs if spec.name in shapes]
+) -> list[tuple[Shape, TensorSpec]]:
+    named = [(shapes[spec.name], spec) for spec in inputs if spec.name in shapes]
     if not named and len(shapes) == len(inputs) == 1:
-        return [(next(iter(shapes.values())), inputs[0].shape[1:])]
+        return [(next(iter(shapes.values())), inputs[0])]
     return named
+
+
+def _is_row(shape: Shape, spec: TensorSpec, inputs: tuple[TensorSpec, ...]) -> bool:
+    """Whether an array may be a row, be it one of a batch or all of an input without one."""
+    is_whole = may_be_whole(spec, inputs) and _fits(shape, spec.shape)
+    return is_whole or bool(spec.shape and _fits(shape, spec.shape[1:]))
 
 
 def _by_labels(shapes: tuple[Shape, ...], label: Shape) -> Reading:

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from onnxq.datasets.npy_arrays import read_npy
 from onnxq.datasets.values import StoredRows
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from onnxq.datasets.folders import RowFolder
 from onnxq.datasets.geometry import final_size
 from onnxq.datasets.npy_arrays import open_npy, read_npy
 from onnxq.datasets.origins import Origin
+from onnxq.datasets.row_arrays import equal_stretches
 from onnxq.datasets.splitting import Indices
 from onnxq.datasets.values import AsGiven, PreprocessSpec
 from onnxq.errors import DatasetError
@@ -44,14 +46,37 @@ class RowFiles(Origin):
         if array.name == LABELS and self.folder.labels:
             yield np.array(self.folder.labels, np.int64)[indices]
             return
-        row_bytes = array.dtype.itemsize * int(np.prod(array.row_shape))
-        block_rows = max(1, min(_MAX_BLOCK_FILES, BLOCK_BYTES // max(1, row_bytes)))
+        shapes = self.shapes_of(array, indices)
         read = partial(self.read_row, array)
         # Pillow decodes and resizes outside the interpreter's lock.
         with ThreadPoolExecutor(min(_MAX_READERS, os.cpu_count() or 1)) as pool:
-            for start in range(0, len(indices), block_rows):
-                block = [self.path(index) for index in indices[start : start + block_rows]]
-                yield np.stack(list(pool.map(read, block)))
+            for start, stop in equal_stretches(shapes):
+                row_bytes = array.dtype.itemsize * int(np.prod(shapes[start]))
+                step = max(1, min(_MAX_BLOCK_FILES, BLOCK_BYTES // max(1, row_bytes)))
+                for first in range(start, stop, step):
+                    block = map(self.path, indices[first : min(first + step, stop)])
+                    yield np.stack(list(pool.map(read, block)))
+
+    def shapes_of(self, array: RawArray, indices: Indices) -> Indices:
+        """Return the shape of rows; see :class:`~onnxq.datasets.origins.Origin`."""
+        if array.name == LABELS and self.folder.labels:
+            return super().shapes_of(array, indices)
+        shapes = [self.read_shape(array, path) for path in map(self.path, indices)]
+        odd = next((at for at, one in enumerate(shapes) if len(one) != len(array.row_shape)), -1)
+        if odd >= 0:
+            raise self._of_another_form(array, self.path(indices[odd]), array.dtype, shapes[odd])
+        return np.array(shapes, np.int64).reshape(len(shapes), -1)
+
+    def read_shape(self, array: RawArray, path: Path) -> tuple[int, ...]:
+        """Read the shape of a file's row from its header.
+
+        Raises:
+            DatasetError: OQ127, if the file cannot be read.
+        """
+        if path.suffix.lower() == ".npy":
+            return read_npy(path).array.shape
+        found = read_archive(path).arrays
+        return found[array.name].shape if array.name in found else array.row_shape
 
     def read_row(self, array: RawArray, path: Path) -> Array:
         """Read the one row of a file.
@@ -63,14 +88,19 @@ class RowFiles(Origin):
             row = np.asarray(open_npy(read_npy(path)))
         else:
             row = read_member(read_archive(path), array.name)
-        if (row.dtype, row.shape) != (array.dtype, array.row_shape):
-            message = (
-                f"{path} holds {row.dtype} {list(row.shape)} and {self.folder.files[0]} "
-                f"{array.dtype} {list(array.row_shape)}: expected rows of one form."
-            )
-            hint = "Save all rows with one dtype and one shape (pad sequences to one length)."
-            raise DatasetError(message, code="OQ121", hint=hint)
+        if row.dtype != array.dtype:
+            raise self._of_another_form(array, path, row.dtype, row.shape)
         return row
+
+    def _of_another_form(
+        self, array: RawArray, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> DatasetError:
+        message = (
+            f"{path} holds {dtype} {list(shape)} and {self.folder.files[0]} {array.dtype} "
+            f"{list(array.row_shape)}: expected rows of one form."
+        )
+        hint = "Save all rows with one dtype and as many axes."
+        return DatasetError(message, code="OQ121", hint=hint)
 
     def path(self, index: int) -> Path:
         """Return the path of a row's file."""
@@ -97,8 +127,18 @@ class Images(RowFiles):
 
         return read_image(path, self.spec)
 
+    def read_shape(self, array: RawArray, path: Path) -> tuple[int, ...]:
+        """Tell from an image's header what it is after resizing and cropping.
+
+        Raises:
+            DatasetError: OQ126, if it is smaller than the crop; OQ127, if it is no image.
+        """
+        from onnxq.datasets.images import read_image_size  # noqa: PLC0415 - as above
+
+        return (*final_size(read_image_size(path), self.spec, str(path)), array.row_shape[-1])
+
     def check_rows(self, indices: Indices) -> list[Finding]:
-        """Check the headers of the files that will be read.
+        """Look for rotation tags in the headers of the files that will be read.
 
         Args:
             indices: Of the files.
@@ -107,22 +147,11 @@ class Images(RowFiles):
             How many files carry a rotation tag, if any does.
 
         Raises:
-            DatasetError: OQ121, if images differ in size; OQ126 and OQ127, if one cannot be used.
+            DatasetError: OQ127, if one is no image.
         """
-        from onnxq.datasets.images import is_rotated, read_image_size  # noqa: PLC0415 - as above
+        from onnxq.datasets.images import is_rotated  # noqa: PLC0415 - as above
 
-        rotated = 0
-        height, width = self.arrays[IMAGES].row_shape[:2]
-        for path in map(self.path, indices):
-            size = final_size(read_image_size(path), self.spec, str(path))
-            if size != (height, width):
-                message = (
-                    f"{path} is {size} pixels and {self.folder.files[0]} is {height}x{width}: "
-                    "expected rows of one size."
-                )
-                hint = "Say how they are made equal:  --preprocess imagenet  or  …,resize=240x320"
-                raise DatasetError(message, code="OQ121", hint=hint)
-            rotated += is_rotated(path)
+        rotated = sum(is_rotated(path) for path in map(self.path, indices))
         return [_rotated(rotated, len(indices), self.title)] if rotated else []
 
 

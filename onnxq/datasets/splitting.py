@@ -26,18 +26,20 @@ def choose_rows(count_rows: int, limit_rows: int, seed: int) -> Indices:
     return np.sort(_shuffled(count_rows, seed)[:limit_rows])
 
 
-def split_rows(count_rows: int, seed: int) -> tuple[Indices, Indices]:
+def split_rows(count_rows: int, seed: int, most_rows: int = 0) -> tuple[Indices, Indices]:
     """Split rows into those to calibrate on and those to evaluate on.
 
     Args:
         count_rows: Rows that there are.
         seed: Any integer; the same seed gives the same split, in every version of NumPy.
+        most_rows: Most rows to calibrate on; 0 takes the default, a fifth and at most 256.
 
     Returns:
-        Calibration and evaluation indices, each ascending, disjoint, complete. Calibration gets a
-        fifth of the rows, at least 1 and at most 256; of a single row it gets none.
+        Calibration and evaluation indices, each ascending, disjoint, complete. Calibration gets what
+        was asked for and evaluation at least one row; of a single row calibration gets none.
     """
-    share = min(MAX_CALIBRATION_ROWS, max(1, count_rows // CALIBRATION_SHARE))
+    usual = min(MAX_CALIBRATION_ROWS, max(1, count_rows // CALIBRATION_SHARE))
+    share = min(most_rows, count_rows - 1) if most_rows else usual
     if count_rows <= 1:
         share = 0
     shuffled = _shuffled(count_rows, seed)

@@ -1,7 +1,6 @@
 """Rows of a length that nobody knows before: appended to unnamed files, and mapped at the end."""
 
 import errno
-import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from onnxq.arrays import Array
+from onnxq.datasets.row_arrays import is_ragged, same_shapes
+from onnxq.datasets.splitting import Indices
 from onnxq.errors import DatasetError
 
 MAX_SPOOLED_BYTES = 8 * 2**30
@@ -25,13 +26,15 @@ class Spool:
     Args:
         title: The data, for messages.
         dtype: Of the rows.
-        row_shape: Of one row.
+        row_shape: Of the first row; others may have another shape with as many axes.
     """
 
     def __init__(self, title: str, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> None:
         self.dtype = dtype
         self.row_shape = row_shape
         self.count_rows = 0
+        self._shapes: list[tuple[int, tuple[int, ...]]] = []  # how many rows, of which shape
+        self._bytes = 0
         self._title = title
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - __exit__ closes it
 
@@ -49,35 +52,47 @@ class Spool:
         self._file.close()
 
     def append(self, rows: Array) -> None:
-        """Append rows of the spool's dtype and shape.
+        """Append rows of one shape.
 
         Raises:
             DatasetError: OQ127, if there are too many, or the disk is full.
-            ValueError: If they have another dtype or shape: a bug of the caller.
+            ValueError: If they have another dtype or number of axes: a bug of the caller.
         """
-        if (rows.dtype, rows.shape[1:]) != (self.dtype, self.row_shape):
+        if (rows.dtype, rows.ndim - 1) != (self.dtype, len(self.row_shape)):
             message = f"expected rows of {self.dtype} {self.row_shape}, got {rows.dtype}"
             raise ValueError(message + f" {rows.shape[1:]}")
         self.count_rows += len(rows)
-        if self.count_rows * self.row_bytes > MAX_SPOOLED_BYTES:
+        self._shapes.append((len(rows), rows.shape[1:]))
+        self._bytes += rows.nbytes
+        if self._bytes > MAX_SPOOLED_BYTES:
             message = (
                 f"the rows of {self._title} take more than {MAX_SPOOLED_BYTES / 2**30:.3g} GiB, "
                 f"after {self.count_rows} rows."
             )
-            hint = f"Use fewer:  --limit {MAX_SPOOLED_BYTES // max(1, 2 * self.row_bytes)}"
+            row_bytes = self._bytes // self.count_rows
+            hint = f"Use fewer:  --limit {MAX_SPOOLED_BYTES // max(1, 2 * row_bytes)}"
             raise DatasetError(message, code="OQ127", hint=hint)
         with full_disk_said(tempfile.gettempdir()):
             self._file.write(np.ascontiguousarray(rows).data)
 
     @property
-    def row_bytes(self) -> int:
-        """Bytes of one row."""
-        return self.dtype.itemsize * math.prod(self.row_shape)
+    def shapes(self) -> Indices:
+        """The shape of each row, int64 ``[rows, axes]``."""
+        if all(shape == self.row_shape for _, shape in self._shapes):
+            return same_shapes(self.row_shape, self.count_rows)
+        counts = [count for count, _ in self._shapes]
+        return np.repeat(np.array([shape for _, shape in self._shapes], np.int64), counts, axis=0)
 
     def map(self) -> Array:
-        """Return all rows, mapped into memory and read-only."""
-        shape = (self.count_rows, *self.row_shape)
-        if not self.count_rows * self.row_bytes:
+        """Return all rows, mapped into memory and read-only.
+
+        Returns:
+            Rows along axis 0; where they differ in shape all values on one axis, row after row.
+        """
+        shape: tuple[int, ...] = (self.count_rows, *self.row_shape)
+        if is_ragged(self.shapes):
+            shape = (self._bytes // self.dtype.itemsize,)
+        if not self._bytes:
             return np.empty(shape, self.dtype)
         with full_disk_said(tempfile.gettempdir()):
             self._file.flush()

@@ -16,7 +16,7 @@ x86-64 is held here as data:
   ``Pad``, ``ConvTranspose`` and all others stay float.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,7 @@ from onnxq.graph.tensor_flow import TensorFlow
 from onnxq.scopes import EVERYTHING, QuantizationScope
 
 _MATRIX_RANK = 2
+_UNLIKE = "a Concat joins tensors that no one scale can hold"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,11 @@ class IntegerNodes:
     left_float: dict[str, str]
 
 
-def find_integer_nodes(flow: TensorFlow, scope: QuantizationScope = EVERYTHING) -> IntegerNodes:
+def find_integer_nodes(
+    flow: TensorFlow,
+    scope: QuantizationScope = EVERYTHING,
+    kept_float: Collection[str] = (),
+) -> IntegerNodes:
     """Choose the nodes that become integer.
 
     Three sweeps: forward, what *could* be integer given what it reads; backward, which tensors
@@ -62,11 +67,12 @@ def find_integer_nodes(flow: TensorFlow, scope: QuantizationScope = EVERYTHING) 
     Args:
         flow: The edges of a prepared float graph.
         scope: What may become integer.
+        kept_float: First outputs of nodes that may not, because of what calibration saw.
 
     Returns:
         The nodes.
     """
-    able, left_float = _sweep_able(flow, scope)
+    able, left_float = _sweep_able(flow, _Wishes(scope, frozenset(kept_float)))
     wanted = _sweep_wanted(flow, able)
     names, quantized = _sweep_chosen(flow, able, wanted)
     for node in flow.nodes:
@@ -76,10 +82,24 @@ def find_integer_nodes(flow: TensorFlow, scope: QuantizationScope = EVERYTHING) 
     return IntegerNodes(frozenset(names), frozenset(quantized), left_float)
 
 
-def _sweep_able(flow: TensorFlow, scope: QuantizationScope) -> tuple[set[str], dict[str, str]]:
+@dataclass(frozen=True)
+class _Wishes:
+    """What may become integer."""
+
+    scope: QuantizationScope
+    kept_float: frozenset[str]
+
+    def why_not(self, node: onnx.NodeProto) -> str:
+        """Say why a node is to stay float; empty if it is not."""
+        return why_kept_float(node, self.scope) or (
+            _UNLIKE if node.output[0] in self.kept_float else ""
+        )
+
+
+def _sweep_able(flow: TensorFlow, wishes: _Wishes) -> tuple[set[str], dict[str, str]]:
     """Find nodes that could be integer, and why the others could not."""
     left_float = {
-        node.output[0]: why_kept_float(node, scope) or _WEIGHTED_CHECKS[node.op_type](node, flow)
+        node.output[0]: wishes.why_not(node) or _WEIGHTED_CHECKS[node.op_type](node, flow)
         for node in flow.nodes
         if node.op_type in WEIGHTED
     }
@@ -89,7 +109,7 @@ def _sweep_able(flow: TensorFlow, scope: QuantizationScope) -> tuple[set[str], d
     for node in flow.nodes:
         if node.op_type in WEIGHTED:
             continue
-        reason = why_kept_float(node, scope) or _why_float(node, flow, made, readable)
+        reason = wishes.why_not(node) or _why_float(node, flow, made, readable)
         if not reason:
             able.add(node.output[0])
             made.update(node.output)
@@ -124,6 +144,8 @@ def _why_not_joined(node: onnx.NodeProto, flow: TensorFlow, readable: set[str]) 
 def _why_not_absorbed(node: onnx.NodeProto, flow: TensorFlow) -> str:
     if not _can_be_absorbed(node, flow):
         return "its bounds are not constants around zero"
+    if node.output[0] in flow.kept - flow.outputs:
+        return "a body of If, Loop or Scan reads its result"  # and would read what it reads
     tensor = node.input[0]
     while flow.has_one_reader(tensor):
         producer = flow.producers[tensor]

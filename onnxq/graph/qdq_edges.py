@@ -5,35 +5,31 @@ and DequantizeLinear. Many of those ranges are one and the same:
 
 * moving operators (MaxPool, Transpose, Reshape, …) hand on integers with the scale that they got;
 * what Relu or Clip reads takes the range of their result, and the operator disappears;
-* what a Concat alone reads takes the range of the result: it would be requantized to that scale
-  at once, so a finer one costs time and a second rounding and keeps nothing. (Not so behind a
-  Relu or Clip that was absorbed: there the range does the clipping, and must not be wider.)
+* what a Concat alone reads takes the range of the result (:mod:`onnxq.graph.concat_sharing`).
 
-So only the *leaders* have to be collected while calibrating. Where the interface becomes integer,
-float inputs and outputs need ranges too, whatever reads or makes them.
+So only the *leaders* have to be collected while calibrating, and in the place of a Concat its
+parts (:mod:`onnxq.graph.concats`): whether they are alike enough for one scale shows only then.
+Where they are not, the edges are found again with the Concat and its tail kept float. Where the
+interface becomes integer, float inputs and outputs need ranges too, whatever reads or makes them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
 import onnx
 
-from onnxq.graph.integer_nodes import IntegerNodes, activation_bounds, find_integer_nodes
+from onnxq.graph.concat_sharing import redirect, share_along_concat
+from onnxq.graph.concats import ConcatJoin, find_border_joins, find_joins
+from onnxq.graph.integer_nodes import IntegerNodes, find_integer_nodes
 from onnxq.graph.operator_kinds import ABSORBED, MOVING
 from onnxq.graph.scoped_nodes import wish_for
+from onnxq.graph.tails import tail_of
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
 from onnxq.range_methods import RangeMethod
 from onnxq.ranges import TensorRange
 from onnxq.scopes import EVERYTHING, AsRecipe, QuantizationScope, Quantize
 
-_UNBOUNDED = (-np.inf, np.inf)
 _SHARES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
-_RANKING = frozenset({"Sigmoid", "Softmax", "LogSoftmax"})
-_SHAPING = frozenset({
-    "Cast", "Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze",
-    "Transpose", "Unsqueeze",
-})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,7 @@ class QdqEdges:
         methods: Range method by leader, where a rule asks for another than the recipe's.
         fixed: Ranges that are known beforehand: outputs of Softmax and Sigmoid that become
             integer lie between 0 and 1, whatever the calibration rows show.
+        joins: Concats whose parts get one scale, the last of the graph first.
     """
 
     nodes: frozenset[str]
@@ -64,32 +61,54 @@ class QdqEdges:
     at_border: frozenset[str] = frozenset()
     methods: dict[str, RangeMethod] = field(default_factory=dict)
     fixed: dict[str, TensorRange] = field(default_factory=dict)
+    joins: tuple[ConcatJoin, ...] = ()
 
     @property
     def collected(self) -> tuple[str, ...]:
-        """Activations whose values must be seen, in the order of the graph."""
+        """Leaders: activations whose ranges are chosen, in the order of the graph."""
         leaders = set(self.leaders.values())
         return tuple(name for name in self.leaders if name in leaders)
 
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Activations whose values must be seen while calibrating, in the order of the graph.
 
-def find_qdq_edges(graph: onnx.GraphProto, scope: QuantizationScope = EVERYTHING) -> QdqEdges:
+        Leaders and the parts of Concats; not a leader whose values are those of its parts, nor
+        one whose range is known beforehand.
+        """
+        known = {join.leader for join in self.joins if join.is_sum} | self.fixed.keys()
+        parts = [part for join in self.joins for part in join.parts]
+        needed = (set(self.leaders.values()) - known) | set(parts)
+        return tuple(name for name in dict.fromkeys((*self.leaders, *parts)) if name in needed)
+
+
+def find_qdq_edges(
+    graph: onnx.GraphProto,
+    scope: QuantizationScope = EVERYTHING,
+    *,
+    kept_float: Collection[str] = (),
+) -> QdqEdges:
     """Find out what a static QDQ recipe quantizes, and which ranges it needs.
 
     Args:
         graph: A prepared float graph (opset 13 up, float32, no quantized nodes).
         scope: What may become integer, the interface included.
+        kept_float: First outputs of nodes, and outputs of the graph, that stay float because of
+            what calibration saw.
 
     Returns:
         Its integer nodes and their edges; no nodes where nothing can be quantized.
     """
     flow = trace_tensors(graph)
-    integer = find_integer_nodes(flow, scope)
+    integer = find_integer_nodes(flow, scope, kept_float)
     leaders = _follow(flow, integer)
-    _share_along_concat(flow, integer, leaders)
+    joins = find_joins(flow, integer, leaders)
+    share_along_concat(flow, integer, leaders)
     interface = _float_interface(graph, flow) if scope.io != "float" else frozenset()
+    interface = interface.difference(kept_float)
     at_border = interface - leaders.keys()
     leaders = {name: name for name in _in_order(graph, at_border)} | leaders
-    unclipped = {leader for name, leader in leaders.items() if _is_ranked(name, flow)}
+    unclipped = {leader for name, leader in leaders.items() if tail_of(name, flow) != "inner"}
     return QdqEdges(
         nodes=integer.names,
         leaders=leaders,
@@ -103,6 +122,7 @@ def find_qdq_edges(graph: onnx.GraphProto, scope: QuantizationScope = EVERYTHING
             for name in at_border & flow.producers.keys()
             if flow.producers[name].op_type in _SHARES
         },
+        joins=(*find_border_joins(flow, at_border), *joins),
     )
 
 
@@ -151,72 +171,5 @@ def _follow(flow: TensorFlow, integer: IntegerNodes) -> dict[str, str]:
         if node.op_type in MOVING:
             leaders.update((name, leaders[node.input[0]]) for name in node.output if name)
         elif node.op_type in ABSORBED:
-            _redirect(leaders, leaders[node.input[0]], node.output[0])
+            redirect(leaders, leaders[node.input[0]], node.output[0])
     return leaders
-
-
-def _share_along_concat(flow: TensorFlow, integer: IntegerNodes, leaders: dict[str, str]) -> None:
-    """Let what a Concat alone reads take the range of its result, the last Concat first."""
-    bounds = _value_bounds(flow, integer)
-    for node in reversed(flow.nodes):
-        if node.op_type != "Concat" or node.output[0] not in integer.names:
-            continue
-        for name in dict.fromkeys(node.input):
-            group = [member for member, leader in leaders.items() if leader == leaders[name]]
-            new = leaders[node.output[0]]
-            if _is_read_by_alone(group, node, flow, integer) and all(
-                _holds_within(bounds[new], bounds[member]) for member in group
-            ):
-                _redirect(leaders, leaders[name], new)
-
-
-def _value_bounds(flow: TensorFlow, integer: IntegerNodes) -> dict[str, tuple[float, float]]:
-    """Bound the values of tensors by the Relu and Clip nodes that they passed."""
-    bounds: dict[str, tuple[float, float]] = {}
-    for node in flow.nodes:
-        read = [bounds.get(name, _UNBOUNDED) for name in node.input]
-        found = _UNBOUNDED
-        if node.op_type == "Concat":
-            found = min(low for low, _ in read), max(high for _, high in read)
-        elif node.op_type in MOVING:
-            found = read[0]
-        elif node.op_type in ABSORBED and node.output[0] in integer.names:
-            found = activation_bounds(node, flow)
-        bounds.update((name, found) for name in node.output)
-    return bounds
-
-
-def _holds_within(inner: tuple[float, float], outer: tuple[float, float]) -> bool:
-    return outer[0] <= inner[0] and inner[1] <= outer[1]
-
-
-def _is_read_by_alone(
-    group: Iterable[str], concat: onnx.NodeProto, flow: TensorFlow, integer: IntegerNodes
-) -> bool:
-    """Whether a group of tensors is read by a Concat and by what moves it, and by nothing else."""
-    for name in group:
-        if name in flow.kept or name not in flow.producers:
-            return False
-        for reader in flow.read_by(name):
-            moves = reader.op_type in MOVING | ABSORBED and reader.output[0] in integer.names
-            if reader.output[0] != concat.output[0] and not moves:
-                return False
-    return True
-
-
-def _redirect(leaders: dict[str, str], old: str, new: str) -> None:
-    for name, leader in leaders.items():
-        if leader == old:
-            leaders[name] = new
-
-
-def _is_ranked(name: str, flow: TensorFlow) -> bool:
-    """Whether a tensor reaches a Sigmoid, a Softmax or an output, only its shape being changed."""
-    if name in flow.outputs:
-        return True
-    for reader in flow.read_by(name):
-        if reader.op_type in _RANKING:
-            return True
-        if reader.op_type in _SHAPING and any(_is_ranked(out, flow) for out in reader.output):
-            return True
-    return False

@@ -20,8 +20,9 @@ from onnxq.stages import (
     NoDataRequest,
 )
 
+NO_SUCH_ROWS = NoRows()
 NO_ROWS = LoadRowsResult(
-    evaluation=NoRows(), calibration=NoRows(), labelled=False, classes=0, findings=()
+    evaluation=NO_SUCH_ROWS, calibration=NO_SUCH_ROWS, labelled=False, classes=0, findings=()
 )
 _FILE_FUNCTION = re.compile(r"(?P<file>[^:]+\.py):[A-Za-z_]\w*")
 
@@ -58,6 +59,7 @@ def load_rows(
     declared: tuple[InputDeclaration, ...],
     *,
     split: bool,
+    calibration_rows: int = 0,
 ) -> LoadRowsResult:
     """Load rows that fit a model.
 
@@ -68,6 +70,7 @@ def load_rows(
         calibration: Rows to calibrate on.
         declared: Inputs as ``--input`` declares them.
         split: Whether some of ``data`` are kept for calibration where ``calibration`` is empty.
+        calibration_rows: How many of them at most; 0 for the default.
 
     Returns:
         The stored rows; none where nothing was given. It raises what the stage raises.
@@ -83,17 +86,21 @@ def load_rows(
         declared=declared,
         split=split,
         judge=judge,
+        calibration_rows=calibration_rows,
         trusted_folders=code_folders(*_specs(data, calibration)),
     )
     return bench.run(LOAD_ROWS, request, " and ".join(dict.fromkeys(_specs(data, calibration))))
 
 
-def inference_rows(model: OnnxModel, asked: int) -> int:
+def inference_rows(
+    model: OnnxModel, asked: int, rows: EvaluationSet | CalibrationSet | NoRows = NO_SUCH_ROWS
+) -> int:
     """Return the rows of one inference: the model's own where its batch is fixed.
 
     Args:
         model: Which.
         asked: What ``--batch`` says, or what models beside it are measured at; 0 for neither.
+        rows: Rows that were loaded: they show which inputs have no batch axis.
 
     Returns:
         How many.
@@ -101,7 +108,10 @@ def inference_rows(model: OnnxModel, asked: int) -> int:
     Raises:
         UsageError: If another batch is asked for than the model's fixed one (OQ100).
     """
-    fixed = model.signature.fixed_batch_rows
+    whole = () if isinstance(rows, NoRows) else rows.rows.whole
+    if len(whole) == len(model.signature.inputs) > 0:
+        return 1
+    fixed = model.signature.fixed_batch_beside(whole)
     if fixed and asked and asked != fixed:
         message = f"a batch of {asked} was asked for, and the model's is fixed at {fixed}."
         hint = "Leave --batch out, or export the model with a free batch axis."

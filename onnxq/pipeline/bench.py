@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from onnxq.calibrations import CalibrationEffort
 from onnxq.events import StageDone, StageStarted, Tell
 from onnxq.findings import Finding
 from onnxq.isolation import Workplace, run_stage
@@ -26,12 +27,14 @@ class Bench:
         tell: Who listens.
         seconds: Wall time by stage so far; filled in while the run goes on.
         findings: Of stages that no candidate owns, such as calibration; filled in likewise.
+        efforts: What calibrating took, each time; filled in likewise.
     """
 
     place: Workplace
     tell: Tell
     seconds: dict[str, float] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    efforts: list[CalibrationEffort] = field(default_factory=list)
 
     def run(self, stage: Stage[RequestT, ResultT], request: RequestT, subject: str) -> ResultT:
         """Run a stage in a child, and note how long it took.

@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from onnxq.datasets.values import CalibrationSet, NoRows
 from onnxq.errors import Interrupted, LimitError, OnnxqError, UsageError
 from onnxq.findings import Finding
 from onnxq.integer_tensors import IntegerTensor, integer_io
@@ -16,18 +15,15 @@ from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, Subject, predict_and_judge
 from onnxq.pipeline.plans import Order, RunPlan
+from onnxq.pipeline.range_sources import calibrate_for
 from onnxq.recipe_kinds import DynamicInt8, Float32, StaticQdq, needs_rows, ranges_key, recipe_name
 from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
 from onnxq.stages import (
-    CALIBRATE,
     GATE,
     QUANTIZE,
-    CalibrateRequest,
-    CalibrateResult,
     GateRequest,
     QuantizeRequest,
     QuantizeResult,
-    RangesAsked,
 )
 
 _NOTHING_TO_QUANTIZE = "OQ163"
@@ -114,11 +110,12 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
         yield from _never_twice(site, already)
         return
     orders = {a: o for a, o in site.plan.orders.items() if not isinstance(o.recipe, Float32)}
-    calibrated = calibrate(
+    calibrated = calibrate_for(
         site.bench,
         site.foundation.prepared.model,
         site.foundation.rows.calibration,
-        tuple(orders.values()),
+        orders,
+        site.plan.calibrating,
         threads=site.plan.course.work_threads,
     )
     for alias, order in orders.items():
@@ -126,59 +123,20 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
         yield _build(site, alias, order, ranges=ranges) if isinstance(ranges, dict) else ranges
 
 
-def calibrate(
-    bench: Bench,
-    model: OnnxModel,
-    rows: CalibrationSet | NoRows,
-    orders: tuple[Order, ...],
-    *,
-    threads: int,
-) -> CalibrateResult | Skipped | Failed:
-    """Calibrate once for all static recipes; what fails here fails in each of their rows.
-
-    Args:
-        bench: Where the stage is carried out.
-        model: The prepared model.
-        rows: Rows to calibrate on.
-        orders: The recipes.
-        threads: Worker threads.
-
-    Returns:
-        The ranges, by method; or the row of every recipe that needs them, without its name.
-    """
-    asked = {
-        ranges_key(order.recipe, order.scope): RangesAsked(recipe=order.recipe, scope=order.scope)
-        for order in orders
-        if isinstance(order.recipe, StaticQdq)
-    }
-    if not asked or not isinstance(rows, CalibrationSet):
-        reason = "no rows to calibrate on: give --calib, or more rows with --data"
-        return Skipped(alias="", recipe="", reason=reason)
-    request = CalibrateRequest(model=model, rows=rows, asked=tuple(asked.values()), threads=threads)
-    try:
-        calibrated = bench.run(CALIBRATE, request, f"{rows.rows.count_rows} rows")
-    except Interrupted:
-        raise
-    except OnnxqError as error:
-        return failed_row("", "", error)
-    bench.findings.extend(calibrated.findings)
-    return calibrated
-
-
 def ranges_for(
-    calibrated: CalibrateResult | Skipped | Failed, alias: str, order: Order
+    calibrated: dict[str, str] | Skipped | Failed, alias: str, order: Order
 ) -> dict[str, str] | Skipped | Failed:
     """Return the ranges that a recipe is built with, or its row where it has to do without.
 
     Args:
-        calibrated: From :func:`calibrate`.
+        calibrated: Path of the ranges by key, or why there are none.
         alias: What people call the recipe.
         order: The recipe.
     """
     if not needs_rows(order.recipe):
         return {}
-    if isinstance(calibrated, CalibrateResult):
-        return calibrated.ranges
+    if isinstance(calibrated, dict):
+        return calibrated
     return msgspec.structs.replace(calibrated, alias=alias, recipe=recipe_name(order.recipe))
 
 
@@ -219,7 +177,7 @@ def quantize(
         model: The prepared model.
         alias: What people call the recipe.
         order: The recipe, and what it applies to.
-        ranges: As :func:`calibrate` gives them; not looked at by recipes that need none.
+        ranges: Path of the ranges by key; not looked at by recipes that need none.
         inputs: Path of the inputs of one inference, by input name.
 
     Returns:

@@ -84,7 +84,7 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
             recipe that the user named has no rows to calibrate on.
     """
     converted = convert_source(plan.given, bench)
-    batch_rows = inference_rows(converted.model, plan.timing.batch_rows)
+    inference_rows(converted.model, plan.timing.batch_rows)  # refuses before rows are read
     rows = load_rows(
         bench,
         converted.model,
@@ -92,10 +92,12 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
         plan.calibration,
         plan.given.declared,
         split=_wants_ranges(plan) and not converted.quantized_already,
+        calibration_rows=plan.calibrating.rows,
     )
     _check_demands(plan, converted, rows)
     prepared = prepare(bench, converted)
     alias = "given" if converted.quantized_already else "fp32"
+    batch_rows = inference_rows(converted.model, plan.timing.batch_rows, rows.evaluation)
     outputs, judged = _judge_float(plan, bench, prepared.model, rows, alias)
     return Foundation(
         alias=alias,

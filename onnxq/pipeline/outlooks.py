@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from onnxq.datasets.values import DataRequest
 from onnxq.findings import Finding
 from onnxq.pipeline.bench import open_bench
-from onnxq.pipeline.plans import Course, Given
+from onnxq.pipeline.plans import AS_USUAL, Calibrating, Course, Given
 from onnxq.pipeline.private_copies import absolute_request, copy_source
 from onnxq.pipeline.work_folders import work_folder
 from onnxq.sources import OnnxFile, source_path
-from onnxq.stages import ESTIMATE, EstimateRequest, EstimateResult, NoDataRequest
+from onnxq.stages import (
+    ESTIMATE,
+    EstimateRequest,
+    EstimateResult,
+    NoDataRequest,
+    RangesAsked,
+)
 
 CHILD_S = 0.4
 """Starting a process that loads onnxruntime."""
@@ -60,6 +66,8 @@ def look(
     course: Course,
     *,
     split: bool,
+    asked: tuple[RangesAsked, ...] = (),
+    how: Calibrating = AS_USUAL,
 ) -> Outlook:
     """Count the rows of a plan, and run its model a little where it is ONNX already.
 
@@ -69,6 +77,8 @@ def look(
         calibration: Rows to calibrate on.
         course: How children are held.
         split: Whether some of ``data`` would be kept for calibration.
+        asked: Ranges that would be calibrated.
+        how: How they would be.
 
     Returns:
         What was found. It raises what the stage raises.
@@ -85,6 +95,10 @@ def look(
             data=absolute_request(data),
             calibration=absolute_request(calibration),
             split=split,
+            calibration_rows=how.rows,
+            asked=asked,
+            memory_bytes=how.memory_bytes,
+            threads=course.work_threads,
         )
         return Outlook(given, bench.run(ESTIMATE, request, source_path(given.source)))
 

@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from onnxq.calibrations import WHOLE
 from onnxq.datasets.values import DataRequest
 from onnxq.documents import Plan, PlannedRecipe, PlannedStep
 from onnxq.isolation.ownership import RECIPES_FILE, REPORT_FILE, SNIPPET_FILE
@@ -19,6 +20,7 @@ from onnxq.pipeline.outlooks import (
     note_unknown,
 )
 from onnxq.pipeline.plans import (
+    CalibratePlan,
     ConvertPlan,
     Destination,
     Given,
@@ -27,7 +29,8 @@ from onnxq.pipeline.plans import (
     QuantizePlan,
     RunPlan,
 )
-from onnxq.pipeline.reporting import artefact_file
+from onnxq.pipeline.range_sources import asked_ranges
+from onnxq.pipeline.reporting import artefact_file, ranges_file, statistics_file
 from onnxq.pipeline.work_folders import kept_files
 from onnxq.recipe_kinds import Float32, Recipe, needs_rows, recipe_name
 from onnxq.sources import (
@@ -42,7 +45,7 @@ from onnxq.sources import (
     TorchScriptFile,
     source_path,
 )
-from onnxq.stages import NoDataRequest
+from onnxq.stages import NoDataRequest, StatisticsParts
 from onnxq.wording import count_noun
 
 _FLIP_RATE = 0.02
@@ -90,7 +93,15 @@ def describe_run(plan: RunPlan) -> Plan:
     """
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.data, plan.calibration))
     wants_ranges = any(needs_rows(order.recipe) for order in plan.orders.values())
-    outlook = look(plan.given, plan.data, plan.calibration, plan.course, split=wants_ranges)
+    outlook = look(
+        plan.given,
+        plan.data,
+        plan.calibration,
+        plan.course,
+        split=wants_ranges,
+        asked=asked_ranges(plan.orders),
+        how=plan.calibrating,
+    )
     recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
     built = {r.alias: plan.orders[r.alias].recipe for r in recipes if not r.skipped}
     found, models = outlook.found, count_noun(len(built), "model")
@@ -118,8 +129,18 @@ def describe_conversion(plan: ConvertPlan) -> Plan:
 def describe_quantization(plan: QuantizePlan) -> Plan:
     """Say what a quantization would do; see :func:`describe_run`."""
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
-    outlook = look(plan.given, NoDataRequest(), plan.calibration, plan.course, split=False)
-    recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
+    outlook = look(
+        plan.given,
+        NoDataRequest(),
+        plan.calibration,
+        plan.course,
+        split=False,
+        asked=() if plan.ranges else asked_ranges(plan.orders),
+        how=plan.calibrating,
+    )
+    recipes = _recipes(
+        plan.given.source, plan.orders, plan.out, outlook, has_ranges=bool(plan.ranges)
+    )
     built = {r.alias: plan.orders[r.alias].recipe for r in recipes if not r.skipped}
     steps = (
         _convert_step(plan.given),
@@ -127,8 +148,38 @@ def describe_quantization(plan: QuantizePlan) -> Plan:
         _step("prepare", source_path(plan.given.source), _PREPARE_S, "usual"),
         *_recipe_steps(outlook, built, judges=False),
     )
-    beside = () if plan.out.is_file else (REPORT_FILE,)
+    is_static = any(map(needs_rows, built.values()))
+    ranges = (ranges_file(plan.given.source),) if is_static else ()
+    beside = () if plan.out.is_file else (REPORT_FILE, *ranges)
     return _plan("quantize", [outlook], steps, recipes, plan.out, beside)
+
+
+def describe_calibration(plan: CalibratePlan) -> Plan:
+    """Say what a calibration or a merge would do; see :func:`describe_run`."""
+    rows = plan.calibration if isinstance(plan.calibration, DataRequest) else NoDataRequest()
+    check_destination(plan.out, kept_files(plan.out, plan.given, rows))
+    asked = asked_ranges(plan.orders)
+    outlook = look(
+        plan.given,
+        NoDataRequest(),
+        rows,
+        plan.course,
+        split=False,
+        asked=asked,
+        how=plan.calibrating,
+    )
+    built = {alias: order.recipe for alias, order in plan.orders.items()}
+    merges = isinstance(plan.calibration, StatisticsParts)
+    steps = (
+        _convert_step(plan.given),
+        *([] if merges else [_load_step(rows)]),
+        _step("prepare", source_path(plan.given.source), _PREPARE_S, "usual"),
+        *([] if merges else _calibrate_steps(outlook, built)),
+    )
+    shard = plan.calibrating.shard
+    ranges = (ranges_file(plan.given.source),) if shard == WHOLE else ()
+    beside = (statistics_file(plan.given.source, shard), *ranges, REPORT_FILE)
+    return _plan("merge" if merges else "calibrate", [outlook], steps, (), plan.out, beside)
 
 
 def describe_profile(plan: ProfilePlan) -> Plan:
@@ -190,13 +241,7 @@ def _recipe_steps(
     outlook: Outlook, built: Mapping[str, Recipe], *, judges: bool
 ) -> Iterator[PlannedStep]:
     """List the steps of the recipes; a quantized row is taken to cost what a float one does."""
-    rows = outlook.found.calibration_rows
-    if any(map(needs_rows, built.values())):
-        yield _step(
-            "calibrate",
-            count_noun(rows, "row") if rows > 0 else "rows",
-            *outlook.row_seconds(rows, cost=_CALIBRATION_COST),
-        )
+    yield from _calibrate_steps(outlook, built)
     for alias, recipe in built.items():
         if not isinstance(recipe, Float32):
             yield _step("quantize", alias, _QUANTIZE_S + _GATE_S, "usual for small models")
@@ -204,10 +249,25 @@ def _recipe_steps(
                 yield _judge_step(outlook, alias)
 
 
+def _calibrate_steps(outlook: Outlook, built: Mapping[str, Recipe]) -> Iterator[PlannedStep]:
+    rows = outlook.found.calibration_rows
+    if rows and any(map(needs_rows, built.values())):
+        yield _step(
+            "calibrate",
+            count_noun(rows, "row") if rows > 0 else "rows",
+            *outlook.row_seconds(rows, cost=_CALIBRATION_COST),
+        )
+
+
 def _recipes(
-    source: Source, orders: Mapping[str, Order], out: Destination, outlook: Outlook
+    source: Source,
+    orders: Mapping[str, Order],
+    out: Destination,
+    outlook: Outlook,
+    *,
+    has_ranges: bool = False,
 ) -> tuple[PlannedRecipe, ...]:
-    no_rows = outlook.found.calibration_rows == 0
+    no_rows = outlook.found.calibration_rows == 0 and not has_ranges
     return tuple(
         PlannedRecipe(
             alias=alias,
@@ -250,4 +310,6 @@ def _plan(
         disk_bytes=disk_bytes(outlooks, len(files)),
         memory_bytes=memory_bytes(outlooks),
         findings=tuple(note_unknown(one) for one in outlooks if one.found.row_ns < 0),
+        calibration_bytes=max(found.calibration_peak_bytes, 0),
+        calibration_passes=max(found.calibration_passes, 0),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from onnxq.calibrations import WHOLE, Shard
 from onnxq.datasets.values import DataRequest
 from onnxq.events import Tell
 from onnxq.isolation import ChildLimits
@@ -10,7 +11,7 @@ from onnxq.metric_choices import MetricChoice
 from onnxq.recipe_kinds import EVERYTHING, QuantizationScope, Recipe
 from onnxq.reports import Limits
 from onnxq.sources import InputDeclaration, Source
-from onnxq.stages import NoDataRequest
+from onnxq.stages import NoDataRequest, StatisticsParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,31 @@ class Given:
     check: bool
     seed: int
     trust: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrating:
+    """How ranges are calibrated, beside on what.
+
+    Attributes:
+        rows: Most rows to calibrate on; 0 for the default.
+        stop_early: Whether to stop once more rows would hardly change the ranges.
+        stride: Every so-many-th value is counted; 1 counts each.
+        memory_bytes: Most memory beyond what the process takes anyway; 0 for half of what is free.
+        cache_folder: Where statistics are kept and found again; empty keeps none.
+        shard: Which part of the rows to look at.
+    """
+
+    rows: int
+    stop_early: bool
+    stride: int
+    memory_bytes: int
+    cache_folder: str
+    shard: Shard = WHOLE
+
+
+AS_USUAL = Calibrating(rows=0, stop_early=False, stride=1, memory_bytes=0, cache_folder="")
+"""Of a verb that calibrates nothing, or as it comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +150,8 @@ class QuantizePlan:
     Attributes:
         given: The model.
         calibration: Rows to calibrate on.
+        calibrating: How.
+        ranges: A file of ranges in their place; empty where there is none.
         orders: Recipes by alias, in the order asked for.
         out: Where the files go.
         course: How it is carried out.
@@ -131,6 +159,29 @@ class QuantizePlan:
 
     given: Given
     calibration: DataRequest | NoDataRequest
+    calibrating: Calibrating
+    ranges: str
+    orders: dict[str, Order]
+    out: Destination
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibratePlan:
+    """A calibration without a quantization.
+
+    Attributes:
+        given: The model.
+        calibration: Rows to calibrate on, or the paths of statistics that were collected before.
+        calibrating: How.
+        orders: Static recipes that ranges are wanted for, by alias.
+        out: The folder that files go to.
+        course: How it is carried out.
+    """
+
+    given: Given
+    calibration: DataRequest | StatisticsParts
+    calibrating: Calibrating
     orders: dict[str, Order]
     out: Destination
     course: Course
@@ -182,6 +233,7 @@ class RunPlan:
         given: The model.
         data: Rows to evaluate on; also calibrated on, in part, where ``calibration`` is empty.
         calibration: Other rows to calibrate on.
+        calibrating: How ranges are calibrated.
         orders: Recipes by alias, in the order asked for; ``fp32`` is always built, first.
         recipes_named: Whether the user named them: what cannot be had is then an error.
         limits: What the user demands.
@@ -195,6 +247,7 @@ class RunPlan:
     given: Given
     data: DataRequest | NoDataRequest
     calibration: DataRequest | NoDataRequest
+    calibrating: Calibrating
     orders: dict[str, Order]
     recipes_named: bool
     limits: Limits

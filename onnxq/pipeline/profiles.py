@@ -154,7 +154,7 @@ def _judge(
         entry.model,
         rows.evaluation,
         declared,
-        batch_rows=inference_rows(entry.model, gathered.batch_rows),
+        batch_rows=inference_rows(entry.model, gathered.batch_rows, rows.evaluation),
         seed=plan.timing.seed,
     )
     gathered.reference = gathered.reference or outputs

@@ -10,22 +10,27 @@ from onnxq.datasets.values import CalibrationSet
 from onnxq.documents import Built, BuiltVariant, Quantization
 from onnxq.errors import Interrupted, OnnxqError, RecipeError, SourceError
 from onnxq.findings import Finding
+from onnxq.models import OnnxModel
 from onnxq.pipeline.arrivals import convert_source, inference_rows, load_rows, store_inference
 from onnxq.pipeline.bench import Bench, open_bench
-from onnxq.pipeline.candidates import calibrate, quantize, ranges_for, refused_row
+from onnxq.pipeline.candidates import quantize, ranges_for, refused_row
 from onnxq.pipeline.foundation import prepare
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import Order, QuantizePlan
+from onnxq.pipeline.range_sources import calibrate_for, collect_ranges, given_ranges
 from onnxq.pipeline.reporting import (
     SANDBOX,
     artefact_file,
+    calibration_effort,
     data_facts,
     float_artefact,
     quantized_artefact,
+    ranges_file,
     source_facts,
 )
 from onnxq.pipeline.work_folders import kept_files, work_folder
 from onnxq.recipe_kinds import Float32, needs_rows, recipe_name
+from onnxq.reports import Failed, Skipped
 from onnxq.sources import source_path
 from onnxq.stages import (
     ConvertResult,
@@ -54,6 +59,7 @@ class _Site:
     rows: LoadRowsResult
     prepared: PrepareResult
     inputs: dict[str, str]
+    calibrated: dict[str, str] | Skipped | Failed
 
 
 def execute_quantization(plan: QuantizePlan) -> Quantization:
@@ -78,7 +84,16 @@ def execute_quantization(plan: QuantizePlan) -> Quantization:
         made = list(_build_all(site))
         document = _document(site, made)
         models = {one.row.artefact.file: one.path for one in made if isinstance(one.row, Built)}
-        return hand_over(plan.out, models, document) if models else document
+        texts = _ranges_texts(site)
+        return hand_over(plan.out, models, document, texts) if models else document
+
+
+def _ranges_texts(site: _Site) -> dict[str, str]:
+    """Return the file of ranges that goes beside the models, by its name."""
+    if site.plan.out.is_file or not isinstance(site.calibrated, dict) or not site.calibrated:
+        return {}
+    name = ranges_file(site.plan.given.source)
+    return {name: collect_ranges(site.calibrated.values()).decode()}
 
 
 def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:
@@ -98,34 +113,42 @@ def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:
         prepared.model,
         rows.calibration,
         declared,
-        batch_rows=inference_rows(model, 0),
+        batch_rows=inference_rows(model, 0, rows.calibration),
         seed=plan.given.seed,
     )
-    return _Site(plan, bench, converted, rows, prepared, inputs)
+    calibrated = _calibrate(plan, bench, prepared.model, rows)
+    return _Site(plan, bench, converted, rows, prepared, inputs, calibrated)
+
+
+def _calibrate(
+    plan: QuantizePlan, bench: Bench, model: OnnxModel, rows: LoadRowsResult
+) -> dict[str, str] | Skipped | Failed:
+    if plan.ranges:
+        return given_ranges(bench, model, plan.ranges, plan.orders)
+    return calibrate_for(
+        bench,
+        model,
+        rows.calibration,
+        plan.orders,
+        plan.calibrating,
+        threads=plan.course.work_threads,
+    )
 
 
 def _check_rows(plan: QuantizePlan, rows: LoadRowsResult) -> None:
     static = [alias for alias, order in plan.orders.items() if needs_rows(order.recipe)]
-    if static and not isinstance(rows.calibration, CalibrationSet):
+    if static and not plan.ranges and not isinstance(rows.calibration, CalibrationSet):
         message = f"recipe {static[0]!r} needs rows to calibrate on, and there are none."
         hint = "Give rows with --calib, or take a recipe without: -r int8-dynamic."
         raise RecipeError(message, code="OQ162", hint=hint)
 
 
 def _build_all(site: _Site) -> Iterator[_Made]:
-    plan, orders = site.plan, site.plan.orders
-    calibrated = calibrate(
-        site.bench,
-        site.prepared.model,
-        site.rows.calibration,
-        tuple(orders.values()),
-        threads=plan.course.work_threads,
-    )
-    for alias, order in orders.items():
+    for alias, order in site.plan.orders.items():
         if isinstance(order.recipe, Float32):
             yield _float_row(site, alias)
             continue
-        ranges = ranges_for(calibrated, alias, order)
+        ranges = ranges_for(site.calibrated, alias, order)
         yield (_build(site, alias, order, ranges) if isinstance(ranges, dict) else _Made(ranges))
 
 
@@ -172,6 +195,7 @@ def _document(site: _Site, made: list[_Made]) -> Quantization:
         command=plan.course.command,
         source=source_facts(plan.given.source, site.converted),
         data=data_facts(NoDataRequest(), plan.calibration, site.rows),
+        calibration=calibration_effort(site.bench),
         float_size=site.prepared.size,
         variants=tuple(one.row for one in made),
         out=str(plan.out.path),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from onnxq.calibrations import CalibrationEffort, Shard
 from onnxq.datasets.values import (
     CalibrationSet,
     DataRequest,
@@ -30,6 +31,7 @@ from onnxq.reports import (
     Failed,
     Measured,
     NoData,
+    NotCalibrated,
     Report,
     SourceFacts,
     Variant,
@@ -78,6 +80,7 @@ def make_report(
         environment=environment,
         source=source_facts(plan.given.source, foundation.converted),
         data=data_facts(plan.data, plan.calibration, foundation.rows),
+        calibration=calibration_effort(bench),
         variants=variants,
         reference=foundation.alias,
         given_latencies=timings.latencies.get(GIVEN, ()),
@@ -98,6 +101,11 @@ def make_report(
     )
 
 
+def calibration_effort(bench: Bench) -> CalibrationEffort | NotCalibrated:
+    """Return what calibrating took, for a document."""
+    return bench.efforts[0] if bench.efforts else NotCalibrated()
+
+
 def source_stem(source: Source) -> str:
     """Return the stem of the artefacts' names: of the file, or the factory's last word."""
     match source:
@@ -112,6 +120,17 @@ def source_stem(source: Source) -> str:
 def artefact_file(source: Source, alias: str) -> str:
     """Return the name of a candidate's file in the output folder."""
     return f"{source_stem(source)}.{alias}.onnx"
+
+
+def ranges_file(source: Source) -> str:
+    """Return the name of the file of ranges in the output folder."""
+    return f"{source_stem(source)}.ranges.json"
+
+
+def statistics_file(source: Source, shard: Shard) -> str:
+    """Return the name of the file of statistics in the output folder."""
+    part = "" if shard.total == 1 else f".{shard.number}of{shard.total}"
+    return f"{source_stem(source)}{part}.statistics"
 
 
 def _variant(plan: RunPlan, outcome: Outcome, timings: Timings, reference: str) -> Variant:

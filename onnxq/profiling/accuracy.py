@@ -10,6 +10,8 @@ import msgspec
 import numpy as np
 
 from onnxq.arrays import Array
+from onnxq.datasets.row_arrays import open_row_arrays
+from onnxq.datasets.values import StoredRows
 from onnxq.errors import InferenceError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
@@ -179,7 +181,7 @@ def _tell_some(tell: Tell, done: int, total: int) -> None:
 
 
 def _guessed_classes(request: JudgeRequest, reference: Outputs) -> ScoredClasses | NoClasses:
-    inputs = _row_shapes(request.rows.rows.inputs)
+    inputs = _row_shapes(request.rows.rows)
     asked = {request.output: reference[request.output]} if request.output else reference
     return guess_classes(asked, inputs)
 
@@ -213,8 +215,8 @@ def _load(paths: Mapping[str, str]) -> dict[str, Array]:
     return {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
 
 
-def _row_shapes(paths: Mapping[str, str]) -> tuple[tuple[int, ...], ...]:
-    return tuple(array.shape[1:] for array in _load(paths).values())
+def _row_shapes(rows: StoredRows) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(one.shapes[0].tolist()) for one in open_row_arrays(rows).values())
 
 
 def _alike(outputs: Outputs, reference: Outputs, compared_with: str) -> Outputs:

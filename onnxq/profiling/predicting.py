@@ -1,14 +1,16 @@
 """The stage that runs a model on rows and stores its outputs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from onnxq.arrays import Array, Predict
 from onnxq.datasets.npy_files import NpyWriter
+from onnxq.datasets.row_arrays import RowArray, kinds_of, open_row_arrays
 from onnxq.datasets.values import StoredRows
 from onnxq.errors import DatasetError, InferenceError, OutputError
 from onnxq.events import Progressed, Tell
@@ -19,6 +21,11 @@ from onnxq.stages import PREDICT, PredictRequest, PredictResult
 from onnxq.tensors import Signature
 
 _NUMBERS = "biufc"
+_ALIKE_HINT = (
+    "Judge it on rows of one shape (images: --preprocess …,resize=240x320; sequences: padded to "
+    "one length) by --data, and calibrate on these by --calib; or export the model without its "
+    "post-processing."
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,9 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
     """Run a model on rows, a batch at a time, and store its outputs row by row.
 
     Where the model's batch is fixed the rows are fed at that batch, the last one filled up with
-    rows that it holds already; what comes out for those is cut off.
+    rows that it holds already; what comes out for those is cut off. Only rows that follow one
+    another, of one shape and with the same values for inputs without a batch axis, are fed
+    together; where no input has one, a row's outputs are all that comes out of a run.
 
     Args:
         request: The model and the rows.
@@ -53,30 +62,34 @@ def predict(request: PredictRequest, folder: Path, tell: Tell) -> PredictResult:
 
     Returns:
         Path of an ``.npy`` array by output name; axis 0 is rows. An output that has no row of
-        its own for each row fed is left out, with a finding.
+        its own for each row fed, or whose rows differ in shape, is left out, with a finding.
 
     Raises:
         DatasetError: If there are no rows.
-        InferenceError: If the model cannot be loaded, a run fails, no output has rows, or an
-            output changes its shape from batch to batch.
+        InferenceError: If the model cannot be loaded, a run fails, or no output has rows of one
+            shape.
         OutputError: If the outputs cannot be written.
     """
     rows, title = request.rows.rows, Path(request.model.path).name
     if not rows.count_rows:
         message = f"there are no rows to run {title} on."
         raise DatasetError(message, code="OQ124", hint="Give rows: --data ROWS.npz")
-    fixed = request.model.signature.fixed_batch_rows
+    fixed = request.model.signature.fixed_batch_beside(rows.whole)
     run = _open(request)
     stores: tuple[_Store, ...] = ()
     findings: tuple[Finding, ...] = ()
     with ExitStack() as stack, _naming_full_disk(title):
         for batch in _run_batches(run, rows, fixed or request.batch_rows, fill=fixed > 0):
             if not stores:
-                sized = _sized_outputs(request.model.signature)
+                sized = _sized_outputs(request.model.signature, rows.whole)
                 kept, findings = _choose_outputs(batch, sized, title)
                 stores = tuple(_open_store(stack, folder, n, rows, batch) for n in kept)
+            odd = tuple(store for store in stores if not _has_shape(store, batch))
+            if odd:
+                stores = tuple(store for store in stores if store not in odd)
+                findings += tuple(_give_up(store, batch, last=not stores) for store in odd)
             for store in stores:
-                _append(store, batch)
+                store.writer.append(batch.outputs[store.name][: batch.count])
             tell(Progressed(PREDICT.name, batch.start + batch.count, rows.count_rows))
     return PredictResult(outputs={s.name: str(s.writer.path) for s in stores}, findings=findings)
 
@@ -114,18 +127,36 @@ def _open_store(
 
 
 def _run_batches(run: Predict, rows: StoredRows, size: int, *, fill: bool) -> Iterator[_Batch]:
-    stored = {name: np.load(path, mmap_mode="r") for name, path in rows.inputs.items()}
-    for start in range(0, rows.count_rows, size):
-        count = min(size, rows.count_rows - start)
-        fed = size if fill else count
-        taken = start + np.arange(fed) % count
-        inputs = {name: np.ascontiguousarray(array[taken]) for name, array in stored.items()}
+    arrays = open_row_arrays(rows)
+    has_batch = len(rows.whole) < len(rows.inputs)
+    for start, count in _cut(rows, arrays, size if has_batch else 1):
+        fed = size if fill and has_batch else count
+        taken = [start + at % count for at in range(fed)]
+        inputs = {
+            name: array.take([start])[0, ...] if name in rows.whole else array.take(taken)
+            for name, array in arrays.items()
+        }
         try:
             outputs = run(inputs)
         except InferenceError as error:
             message = f"on rows {start} to {start + count - 1}: {error.message}"
             raise InferenceError(message, code=error.code, hint=error.hint) from error
+        if not has_batch:
+            outputs = {name: values[np.newaxis] for name, values in outputs.items()}
         yield _Batch(start, count, fed, outputs)
+
+
+def _cut(rows: StoredRows, arrays: Mapping[str, RowArray], size: int) -> Iterator[tuple[int, int]]:
+    """Cut rows into batches of rows that can be fed together: the first, and how many."""
+    kinds = [b""] * rows.count_rows
+    if size > 1 and (rows.shapes or rows.whole):
+        kinds = kinds_of(arrays, rows.whole)
+    start = 0
+    for _, alike in groupby(kinds):
+        stop = start + len(list(alike))
+        for first in range(start, stop, size):
+            yield first, min(size, stop - first)
+        start = stop
 
 
 def _choose_outputs(
@@ -164,24 +195,38 @@ def _has_rows(values: Array, fed: int) -> bool:
     return values.dtype.kind in _NUMBERS and values.ndim > 0 and len(values) == fed
 
 
-def _sized_outputs(signature: Signature) -> frozenset[str]:
+def _sized_outputs(signature: Signature, whole: Collection[str]) -> frozenset[str]:
     """Name the outputs of a fixed length in a model whose batch is free: not rows.
 
     A length of 1 is not believed: exporters write it for a batch that is free.
     """
-    if signature.fixed_batch_rows:
+    if signature.fixed_batch_beside(whole) or len(whole) == len(signature.inputs):
         return frozenset()
     lengths = {spec.name: spec.shape[0] for spec in signature.outputs if spec.shape}
     return frozenset(n for n, length in lengths.items() if isinstance(length, int) and length > 1)
 
 
-def _append(store: _Store, batch: _Batch) -> None:
-    values = batch.outputs[store.name]
-    if values.shape != (batch.fed, *store.row_shape):
-        message = (
-            f"output {store.name} changes its shape from batch to batch: found "
-            f"{list(values.shape)} at row {batch.start}, expected {[batch.fed, *store.row_shape]}."
-        )
-        hint = "Pad its inputs to one size, or export the model without its post-processing."
-        raise InferenceError(message, code="OQ173", hint=hint)
-    store.writer.append(values[: batch.count])
+def _has_shape(store: _Store, batch: _Batch) -> bool:
+    return batch.outputs[store.name].shape == (batch.fed, *store.row_shape)
+
+
+def _give_up(store: _Store, batch: _Batch, *, last: bool) -> Finding:
+    """Leave out an output whose rows cannot be compared with one another.
+
+    Raises:
+        InferenceError: If there is no other.
+    """
+    message = (
+        f"output {store.name} changes its shape from batch to batch: found "
+        f"{list(batch.outputs[store.name].shape)} at row {batch.start}, expected "
+        f"{[batch.fed, *store.row_shape]}"
+    )
+    if last:
+        raise InferenceError(message + ".", code="OQ173", hint=_ALIKE_HINT)
+    store.writer.abandon()
+    return Finding(
+        code="OQ174",
+        subject=store.name,
+        message=f"{message}: it is not judged.",
+        severity="warning",
+    )

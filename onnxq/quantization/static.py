@@ -1,34 +1,35 @@
 """Static quantization: calibrated activations, symmetric int8 weights, as QDQ pairs.
 
-onnxruntime's ``QDQQuantizer`` is the engine. Four things are decided for it: the nodes (it would
+onnxruntime's ``QDQQuantizer`` is the engine. Five things are decided for it: the nodes (it would
 also quantize what has no integer kernel), the activations (it would quantize every output of a
-node, or none of an operator type), their ranges, and the granularity of each weight.
+node, or none of an operator type), their ranges, the granularity of each weight, and the scales of
+channels that its own would harm.
 
 Activations are asymmetric uint8, or symmetric int16 (16x8). The latter has no integer kernel: each
 node runs in float between its pairs, so it tells what 16 bits would keep, for engines that have
 such kernels. It needs opset 21.
 """
 
-import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import TensorProto, helper
-
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-from onnxruntime.quantization import QDQQuantizer, QuantType
-from onnxruntime.quantization.calibrate import TensorData
-from onnxruntime.quantization.quant_utils import add_infer_metadata
 
 from onnxq.errors import QuantizationError
+from onnxq.graph.bodies import describe_bodies
 from onnxq.graph.model_files import load_proto
-from onnxq.graph.operator_kinds import ABSORBED, MOVING, QDQ_OPERATORS, WEIGHTED
+from onnxq.graph.operator_kinds import ABSORBED, MOVING, WEIGHTED
 from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.graph.scoped_nodes import wish_for
 from onnxq.graph.tensor_flow import trace_tensors
+from onnxq.quantization.channel_scales import (
+    ChannelScales,
+    describe_channels,
+    scale_overrides,
+    settle_channel_scales,
+)
+from onnxq.quantization.dead_ranges import widen_dead_ranges
+from onnxq.quantization.edge_quantizer import EdgePlan, quantize_edges
 from onnxq.quantization.finishing import (
     QuantizedCount,
     QuantizedModel,
@@ -41,99 +42,10 @@ from onnxq.quantization.finishing import (
 from onnxq.quantization.integer_interface import make_interface_integer
 from onnxq.quantization.lifting import lift_opset
 from onnxq.ranges import TensorRange, TensorRanges
-from onnxq.recipe_kinds import EVERYTHING, Activation, KeepFloat, QuantizationScope, StaticQdq
+from onnxq.recipe_kinds import EVERYTHING, KeepFloat, QuantizationScope, StaticQdq
 
 _OPSET_OF_INT16 = 21
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What onnxruntime's quantizer is told.
-
-    Attributes:
-        nodes: Names of the nodes to quantize; not empty (empty means all to onnxruntime).
-        ranges: By name, of exactly the activations to quantize.
-        per_tensor: Weights that get one scale.
-        fused: Activations between a node and the Relu or Clip that alone reads them: not
-            quantized where a symmetric grid cannot stand for the Relu or Clip, which then stays
-            and whose result is quantized.
-    """
-
-    nodes: tuple[str, ...]
-    ranges: dict[str, TensorRange]
-    per_tensor: frozenset[str]
-    fused: frozenset[str]
-
-
-class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
-    """onnxruntime's quantizer, told which activations to quantize.
-
-    As it comes, it quantizes what each quantized node reads and returns. A Gemm or MatMul in front
-    of a Softmax or a graph output has a kernel that returns float at no cost; quantizing its
-    result there would cost accuracy for nothing. The option that onnxruntime 1.31 has
-    (``OpTypesToExcludeOutputQuantization``) knows operator types only. And it makes results share
-    the scale of what they were made from where they need not.
-
-    Args:
-        proto: What to quantize; it is changed.
-        plan: What to quantize of it.
-        activation: dtype of activations.
-    """
-
-    def __init__(self, proto: onnx.ModelProto, plan: _Plan, activation: Activation) -> None:
-        self._plan = plan
-        is_symmetric = activation == "int16"
-        super().__init__(
-            model=proto,
-            per_channel=True,
-            reduce_range=False,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QInt16 if is_symmetric else QuantType.QUInt8,
-            tensors_range={name: _tensor_data(one) for name, one in plan.ranges.items()},
-            nodes_to_quantize=list(plan.nodes),
-            nodes_to_exclude=[],
-            op_types_to_quantize=sorted(QDQ_OPERATORS),
-            extra_options={"WeightSymmetric": True, "ActivationSymmetric": is_symmetric},
-        )
-
-    def is_tensor_per_channel(
-        self, tensor_name: str, default_axis: int, op_type: str | None = None
-    ) -> tuple[bool, int | None]:
-        """Say whether a weight gets a scale per channel, and along which axis."""
-        if tensor_name in self._plan.per_tensor:
-            return False, None
-        told: tuple[bool, int | None] = super().is_tensor_per_channel(
-            tensor_name, default_axis, op_type
-        )
-        return told
-
-    def is_tensor_quantized(self, tensor_name: str) -> bool:
-        """Say whether a tensor is quantized; what an activation fuses with counts as such."""
-        return tensor_name in self._plan.fused or bool(super().is_tensor_quantized(tensor_name))
-
-    def quantize_activation_tensor(self, tensor_name: str) -> None:
-        """Mark an activation for quantizing if it is one of ours."""
-        if tensor_name in self._plan.ranges:
-            super().quantize_activation_tensor(tensor_name)
-
-    def quantize_output_same_as_input(
-        self, output_name: str, input_name: str, node_name: str
-    ) -> None:
-        """Let a result have the scale of what it was made from, if their ranges are the same.
-
-        onnxruntime does so for an AveragePool as well, whose result is several times smaller than
-        what it reads; the kernel takes a scale for each.
-        """
-        if self._plan.ranges.get(output_name) == self._plan.ranges.get(input_name):
-            super().quantize_output_same_as_input(output_name, input_name, node_name)
-        else:
-            self.quantize_activation_tensor(output_name)
-
-    def quantize_sorted(self) -> onnx.ModelProto:
-        """Quantize, and put the nodes into topological order, as the specification asks for."""
-        proto: onnx.ModelProto = self.quantize_model()
-        self.model.topological_sort()
-        return proto
+_LEVELS = {"uint8": 255, "int16": 65534}
 
 
 def quantize_static_qdq(
@@ -162,49 +74,69 @@ def quantize_static_qdq(
             if its result does not pass the gates.
     """
     original = load_proto(source)
-    edges = find_qdq_edges(original.graph, scope)
+    edges = find_qdq_edges(original.graph, scope, kept_float=ranges.kept_float)
     _check_applies(edges, scope)
     _check_ranges(edges, ranges, source)
     proto = load_for_quantizer(source)
     if recipe.activation == "int16":
         proto = lift_opset(proto, _OPSET_OF_INT16, destination.parent)
-    plan = _plan(proto, edges, recipe, ranges, scope)
-    finished = finish_quantized(_quantize(proto, plan, recipe.activation), original)
+    usable = widen_dead_ranges(
+        proto.graph, ranges.ranges, is_symmetric=recipe.activation == "int16"
+    )
+    scales = _channel_scales(proto.graph, edges, recipe, usable, scope)
+    plan = _plan(proto.graph, edges, recipe, usable, scales)
+    finished = finish_quantized(quantize_edges(proto, plan, recipe.activation), original)
     count = _with_reasons(count_quantized(finished, original, "static", scope), original, edges)
     check_counted(count)
     if scope.io == "float":
         written = write_finished(finished, original, destination, count)
     else:
-        turned, io = make_interface_integer(finished, scope.io, edges.interface, ranges.ranges)
+        turned, io = make_interface_integer(finished, scope.io, edges.interface, usable)
         written = write_finished(turned, original, destination, count, io)
     names = {node.output[0]: node.name for node in original.graph.node}
+    findings = (finding for one in scales for finding in describe_channels(one))
     return replace(
-        written,
+        written.noting(*findings, *describe_bodies(original.graph)),
         followers=frozenset(names[output] for output in edges.nodes),
         remarks={names[output]: reason for output, reason in edges.left_float.items()},
     )
 
 
-def _plan(
-    proto: onnx.ModelProto,
+def _channel_scales(
+    graph: onnx.GraphProto,
     edges: QdqEdges,
     recipe: StaticQdq,
-    ranges: TensorRanges,
+    ranges: dict[str, TensorRange],
     scope: QuantizationScope,
-) -> _Plan:
-    nodes = [node for node in proto.graph.node if node.output[0] in edges.nodes]
-    is_symmetric = recipe.activation == "int16"
-    fused = _fused(proto.graph, edges) if is_symmetric else frozenset()
+) -> tuple[ChannelScales, ...]:
+    levels = _LEVELS[recipe.activation]
+    return tuple(
+        settle_channel_scales(
+            graph,
+            node,
+            input_scale=(ranges[node.input[0]].high - ranges[node.input[0]].low) / levels,
+            per_channel=_is_per_channel(node, recipe, scope),
+        )
+        for node in graph.node
+        if node.output[0] in edges.nodes and node.op_type in WEIGHTED
+    )
+
+
+def _plan(
+    graph: onnx.GraphProto,
+    edges: QdqEdges,
+    recipe: StaticQdq,
+    ranges: dict[str, TensorRange],
+    scales: tuple[ChannelScales, ...],
+) -> EdgePlan:
+    fused = _fused(graph, edges) if recipe.activation == "int16" else frozenset()
     left_out = edges.at_border | fused
-    return _Plan(
-        nodes=tuple(node.name for node in nodes),
-        ranges={name: one for name, one in ranges.ranges.items() if name not in left_out},
-        per_tensor=frozenset(
-            node.input[1]
-            for node in nodes
-            if node.op_type in WEIGHTED and not _is_per_channel(node, recipe, scope)
-        ),
+    return EdgePlan(
+        nodes=tuple(node.name for node in graph.node if node.output[0] in edges.nodes),
+        ranges={name: one for name, one in ranges.items() if name not in left_out},
+        per_tensor=frozenset(one.weight for one in scales if one.axis < 0),
         fused=fused,
+        scales={one.weight: scale_overrides(one) for one in scales if not one.is_usual},
     )
 
 
@@ -224,37 +156,6 @@ def _fused(graph: onnx.GraphProto, edges: QdqEdges) -> frozenset[str]:
         and node.output[0] in edges.nodes
         and flow.has_one_reader(node.input[0])
         and flow.producers[node.input[0]].op_type not in MOVING
-    )
-
-
-def _quantize(proto: onnx.ModelProto, plan: _Plan, activation: Activation) -> onnx.ModelProto:
-    metadata = list(proto.metadata_props)
-    _declare_floats(proto.graph, plan)
-    add_infer_metadata(
-        proto
-    )  # else it writes the model to disk to infer shapes, which it has no use for
-    try:
-        quantized = EdgeQuantizer(proto, plan, activation).quantize_sorted()
-    except Exception as error:  # it raises AssertionError, KeyError, ValueError and others
-        message = f"onnxruntime's quantizer failed: {type(error).__name__}: {error}"
-        hint = "Keep fp32 or try -r int8-dynamic, and report the model to onnxq."
-        raise QuantizationError(message, code="OQ171", hint=hint) from error
-    del quantized.metadata_props[:]
-    quantized.metadata_props.extend(metadata)
-    return quantized
-
-
-def _tensor_data(one: TensorRange) -> TensorData:
-    return TensorData(lowest=np.float32(one.low), highest=np.float32(one.high))
-
-
-def _declare_floats(graph: onnx.GraphProto, plan: _Plan) -> None:
-    """Declare the calibrated activations float32: the quantizer skips what has no known type."""
-    declared = {value.name for value in (*graph.value_info, *graph.input, *graph.output)}
-    graph.value_info.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-        for name in plan.ranges
-        if name not in declared
     )
 
 

@@ -5,6 +5,7 @@ Configuration files and ``ONNXQ_*`` variables are read by the command line alone
 Python does what its arguments say.
 """
 
+from onnxq.verbs.calibrating import calibrate, merge
 from onnxq.verbs.converting import convert
 from onnxq.verbs.describing import doctor, inspect, recipes
 from onnxq.verbs.planning import plan
@@ -12,4 +13,15 @@ from onnxq.verbs.profiling import profile
 from onnxq.verbs.quantizing import quantize
 from onnxq.verbs.running import run
 
-__all__ = ["convert", "doctor", "inspect", "plan", "profile", "quantize", "recipes", "run"]
+__all__ = [
+    "calibrate",
+    "convert",
+    "doctor",
+    "inspect",
+    "merge",
+    "plan",
+    "profile",
+    "quantize",
+    "recipes",
+    "run",
+]

@@ -10,14 +10,21 @@ from typing import get_args
 
 import msgspec
 
+from onnxq.cache_folders import default_cache_folder
 from onnxq.datasets.preprocess import parse_preprocess
 from onnxq.datasets.values import AsGiven, DataRequest
 from onnxq.errors import UsageError
 from onnxq.events import Tell
 from onnxq.isolation import default_limits
 from onnxq.metric_choices import parse_metric
-from onnxq.options import parse_map
-from onnxq.pipeline.plans import Course, Destination, Given, Judging, Order, Timing
+from onnxq.options import (
+    check_histogram_sample,
+    parse_calib_rows,
+    parse_map,
+    parse_max_memory,
+    parse_shard,
+)
+from onnxq.pipeline.plans import Calibrating, Course, Destination, Given, Judging, Order, Timing
 from onnxq.pipeline.private_copies import named_files
 from onnxq.pipeline.work_folders import work_folder
 from onnxq.profiling.environment import usable_cores
@@ -160,6 +167,46 @@ def ask_orders(
     return orders
 
 
+def ask_calibrating(
+    *,
+    calib_rows: str = "",
+    histogram_sample: int = 1,
+    max_memory: str = "",
+    shard: str = "",
+    cache_dir: str = "",
+    cache: bool = True,
+) -> Calibrating:
+    """Ask how ranges are calibrated.
+
+    Args:
+        calib_rows: Most rows, or ``auto`` to stop once more would hardly change the ranges.
+        histogram_sample: Count every so-many-th value.
+        max_memory: Most memory beyond what the process takes anyway, such as ``2GB``.
+        shard: Which part of the rows, such as ``2/4``.
+        cache_dir: Where statistics are kept; default: ``ONNXQ_CACHE_DIR``, or the user's folder
+            for such things.
+        cache: Whether to keep them, and to look for kept ones.
+
+    Raises:
+        UsageError: OQ100 if one of them means nothing, or two contradict each other.
+    """
+    rows, part = parse_calib_rows(calib_rows), parse_shard(shard)
+    check_histogram_sample(histogram_sample)
+    if rows.stop_early and part.total > 1:
+        refuse(
+            "--calib-rows auto looks at all rows in turn, and --shard at some of them alone.",
+            hint="Leave --shard out, or say how many rows the shards share: --calib-rows 512.",
+        )
+    return Calibrating(
+        rows=rows.most,
+        stop_early=rows.stop_early,
+        stride=histogram_sample,
+        memory_bytes=parse_max_memory(max_memory),
+        cache_folder=str(Path(cache_dir or default_cache_folder()).absolute()) if cache else "",
+        shard=part,
+    )
+
+
 def ask_judging(*, metric: str, judge_output: str, seed: int) -> Judging:
     """Ask how outputs are judged."""
     return Judging(
@@ -220,7 +267,7 @@ def check_numbers(
     refuse(complaint)
 
 
-def refuse(complaint: str) -> None:
+def refuse(complaint: str, hint: str = "See onnxq run --help.") -> None:
     """Raise a usage error, if there is a complaint."""
     if complaint:
-        raise UsageError(complaint, code="OQ100", hint="See onnxq run --help.")
+        raise UsageError(complaint, code="OQ100", hint=hint)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from onnxq.documents import Plan
 from onnxq.errors import UsageError
+from onnxq.verbs.calibrating import calibrate, merge
 from onnxq.verbs.converting import convert
 from onnxq.verbs.profiling import profile
 from onnxq.verbs.quantizing import quantize
@@ -14,6 +15,8 @@ _PLANS: dict[str, Callable[..., Plan]] = {
     "run": run.plan,
     "convert": convert.plan,
     "quantize": quantize.plan,
+    "calibrate": calibrate.plan,
+    "merge": merge.plan,
     "profile": profile.plan,
 }
 
@@ -22,7 +25,7 @@ def plan(verb: str, model: object, **options: object) -> Plan:
     """Say what a verb would do, and about what it would cost; nothing is done.
 
     Args:
-        verb: ``run``, ``convert``, ``quantize`` or ``profile``.
+        verb: ``run``, ``convert``, ``quantize``, ``calibrate``, ``merge`` or ``profile``.
         model: As for that verb.
         options: As for that verb.
 

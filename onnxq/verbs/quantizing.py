@@ -1,19 +1,24 @@
 """``quantize``: models are built by recipes; nothing is measured."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from onnxq.errors import UsageError
 from onnxq.events import Tell, tell_nobody
 from onnxq.pipeline.planning import describe_quantization
 from onnxq.pipeline.plans import Destination, Order, QuantizePlan
 from onnxq.pipeline.quantizations import execute_quantization
+from onnxq.ranges_files import read_ranges_file
+from onnxq.recipe_kinds import needs_rows
 from onnxq.verbs.asking import (
+    ask_calibrating,
     ask_course,
     ask_destination,
     ask_orders,
     ask_rows,
     check_numbers,
     opened_model,
+    refuse,
 )
 from onnxq.verbs.verb import verb
 
@@ -32,6 +37,12 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
     map: tuple[str, ...] = (),  # noqa: A002 - the flag's name
     classes: str = "",
     limit: int = 0,
+    calib_rows: str = "",
+    histogram_sample: int = 1,
+    max_memory: str = "",
+    cache_dir: str = "",
+    cache: bool = True,
+    ranges: str = "",
     recipe: tuple[str, ...] = (),
     operator: tuple[str, ...] = (),
     skip_operator: tuple[str, ...] = (),
@@ -58,7 +69,15 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         map: ``INPUT=ARRAY`` pairs, where the names differ.
         classes: A class list, or a regular expression on the file name with one group.
         limit: Most rows used; 0 uses all.
-        recipe: Recipes by alias, name or file; default: int8 with ``calib``, else int8-dynamic.
+        calib_rows: Most rows to calibrate on, or ``auto`` to stop once the ranges have settled.
+        histogram_sample: Count every so-many-th value: quicker, approximate.
+        max_memory: Most memory that calibrating may take beyond its process, such as ``2GB``;
+            default: half of what is free.
+        cache_dir: Where statistics of calibrations are kept and found again.
+        cache: Keep and look for them.
+        ranges: A file of ranges, as this and ``calibrate`` write it, in the place of ``calib``.
+        recipe: Recipes by alias, name or file; default: int8 with ``calib`` or
+            ``ranges``, else int8-dynamic.
         operator: Quantize operators of these types only.
         skip_operator: Leave operators of these types float.
         keep_float: Leave nodes float whose names match one of these GLOBs.
@@ -77,17 +96,45 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         OnnxqError: A foreseen failure; nothing was written then.
     """
     check_numbers(limit=limit, seed=seed)
-    rows = ask_rows(calib, preprocess=preprocess, map=map, classes=classes, limit=limit, seed=seed)
+    calibrating = ask_calibrating(
+        calib_rows=calib_rows,
+        histogram_sample=histogram_sample,
+        max_memory=max_memory,
+        cache_dir=cache_dir,
+        cache=cache,
+    )
+    rows = ask_rows(
+        calib,
+        preprocess=preprocess,
+        map=map,
+        classes=classes,
+        limit=calibrating.rows or limit,
+        seed=seed,
+    )
+    if ranges and (calib or calib_rows or histogram_sample > 1):
+        refuse(
+            "--ranges are calibrated already, and nothing is calibrated with them.",
+            hint="Leave --calib, --calib-rows and --histogram-sample out, or --ranges.",
+        )
     orders = ask_orders(
-        recipe or (("int8",) if calib else ("int8-dynamic",)),
+        recipe or (("int8",) if calib or ranges else ("int8-dynamic",)),
         operator=operator,
         skip_operator=skip_operator,
         keep_float=keep_float,
         io=io,
         strict=strict,
     )
-    destination = ask_destination(out, overwrite=overwrite, named=recipe)
+    destination = ask_destination(
+        out, overwrite=overwrite, named=(*recipe, *([ranges] if ranges else []))
+    )
     _check_one(destination, orders)
+    if ranges and not any(needs_rows(order.recipe) for order in orders.values()):
+        refuse(
+            "--ranges are for static recipes, and none was asked for.",
+            hint="Add one, such as -r int8, or leave --ranges out.",
+        )
+    if ranges:
+        read_ranges_file(Path(ranges))  # refused now, not after the model was converted
     with opened_model(
         model,
         data=rows,
@@ -101,6 +148,8 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         yield QuantizePlan(
             given=given,
             calibration=rows,
+            calibrating=calibrating,
+            ranges=ranges and str(Path(ranges).absolute()),
             orders=orders,
             out=destination,
             course=ask_course("quantize", model, command, tell),

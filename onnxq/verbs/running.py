@@ -12,6 +12,7 @@ from onnxq.pipeline.plans import Destination, Order, RunPlan
 from onnxq.recipe_kinds import DEFAULT_RECIPES, Float32
 from onnxq.reports import Limits
 from onnxq.verbs.asking import (
+    ask_calibrating,
     ask_course,
     ask_destination,
     ask_judging,
@@ -43,6 +44,11 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
     map: tuple[str, ...] = (),  # noqa: A002 - the flag's name
     classes: str = "",
     limit: int = 0,
+    calib_rows: str = "",
+    histogram_sample: int = 1,
+    max_memory: str = "",
+    cache_dir: str = "",
+    cache: bool = True,
     allow_chance_accuracy: bool = False,
     metric: str = "",
     judge_output: str = "",
@@ -84,6 +90,12 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         allow_chance_accuracy: Go on where the float model only guesses.
         metric: What is computed against the labels; default: told from them.
         judge_output: The output that the labels are about, where there are several.
+        calib_rows: Most rows to calibrate on, or ``auto`` to stop once the ranges have settled.
+        histogram_sample: Count every so-many-th value: quicker, approximate.
+        max_memory: Most memory that calibrating may take beyond its process, such as ``2GB``;
+            default: half of what is free.
+        cache_dir: Where statistics of calibrations are kept and found again.
+        cache: Keep and look for them.
         recipe: Recipes by alias, name or file; default: fp32, int8 and int8-dynamic where they
             apply.
         operator: Quantize operators of these types only.
@@ -120,6 +132,13 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         io=io,
         strict=strict,
     )
+    calibrating = ask_calibrating(
+        calib_rows=calib_rows,
+        histogram_sample=histogram_sample,
+        max_memory=max_memory,
+        cache_dir=cache_dir,
+        cache=cache,
+    )
     limits = _limits(max_drop, min_speedup, max_size, metric)
     judging = ask_judging(metric=metric, judge_output=judge_output, seed=seed)
     timing = ask_timing(threads=threads, batch=batch, seconds=seconds, seed=seed)
@@ -139,8 +158,14 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
             given=given,
             data=rows,
             calibration=ask_rows(
-                calib, preprocess=preprocess, map=map, classes=classes, limit=limit, seed=seed
+                calib,
+                preprocess=preprocess,
+                map=map,
+                classes=classes,
+                limit=calibrating.rows or limit,
+                seed=seed,
             ),
+            calibrating=calibrating,
             orders={"fp32": Order(recipe=Float32()), **orders},
             recipes_named=bool(recipe),
             limits=limits,

@@ -154,7 +154,7 @@ def test_a_fixed_batch_is_fed_whole(tmp_path):
 
 def test_fewer_rows_than_a_fixed_batch_still_calibrate(tmp_path):
     result, ranges = calibrated(small_net(batch=32), rows_of(5), tmp_path / "a")
-    assert (result.effort.rows, result.findings) == (5, ())
+    assert (result.effort.rows, [one.code for one in result.findings]) == (5, ["OQ153"])
     assert read(ranges["minmax"]).ranges["x"].high == rows_of(5).max()
 
 
@@ -219,12 +219,12 @@ def test_progress_is_told_once_a_run(tmp_path):
     assert told == [Progressed(stage="calibrate", done=done, total=6) for done in range(1, 7)]
 
 
-def test_only_ranges_stay_in_the_folder(tmp_path):
+def test_only_ranges_and_statistics_stay_in_the_folder(tmp_path):
     request = request_for(small_net(), rows_of(4), tmp_path / "a")
     (tmp_path / "out").mkdir()
     calibrate(request, tmp_path / "out", tell_nobody)
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["ranges-minmax.json", "ranges-mse.json"]
+    assert written == ["ranges-minmax.json", "ranges-mse.json", "statistics"]
 
 
 def test_a_failing_row_is_named(tmp_path):

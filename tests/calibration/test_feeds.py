@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from onnxq.calibration.feeds import Feeds, open_feeds
+from onnxq.datasets.row_arrays import RowFile
 from onnxq.datasets.values import StoredRows
 from onnxq.errors import DatasetError
 
@@ -71,7 +72,7 @@ def test_stored_rows_stay_on_disk_until_they_are_fed(tmp_path):
         inputs={"x": str(tmp_path / "x.npy")}, count_rows=4, labels="", row_names=""
     )
     feeds = open_feeds(stored, batch_rows=2)
-    assert isinstance(feeds.arrays["x"], np.memmap)
+    assert isinstance(feeds.arrays["x"], RowFile)
     fed = feeds[0]["x"]
     assert not isinstance(fed.base, np.memmap)
     assert fed.flags.c_contiguous

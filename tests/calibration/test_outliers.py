@@ -3,11 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from onnxq.calibration.outliers import (
-    describe_non_finite,
-    describe_tensor,
-    find_outliers,
-)
+from onnxq.calibration.oddities import describe_tensor
+from onnxq.calibration.outliers import find_outliers
 from onnxq.calibration.statistics import StatisticsCollector, empty_statistics
 
 LOWEST = float(np.finfo(np.float32).min)
@@ -96,28 +93,3 @@ def test_a_tensor_that_lives_in_one_row_alone_is_no_stray():
     rows = [np.zeros(500, np.float32) for _ in range(20)]
     rows[3] = rows_of()[3]
     assert find_outliers(collect(rows)).kind == "none"
-
-
-@pytest.mark.parametrize("value", [0.0, 1.5])
-def test_a_constant_is_told(value):
-    (finding,) = describe_tensor("t", collect([np.full(9, value)] * 3), names_of())
-    assert (finding.code, finding.evidence["value"]) == ("OQ145", value)
-
-
-def test_rows_that_are_not_finite_are_named_where_it_begins():
-    first, behind = (
-        StatisticsCollector(empty_statistics(3)),
-        StatisticsCollector(empty_statistics(3)),
-    )
-    for row in (0, 2):
-        first.fold(row, np.ones(2, np.float32))
-        behind.fold(row, np.ones(2, np.float32))
-    first.fold(1, np.array([np.inf, 1], np.float32))
-    behind.fold(1, np.array([np.nan, np.nan], np.float32))
-    statistics = {"conv1": first.statistics(), "conv2": behind.statistics()}
-    (finding,) = describe_non_finite(statistics, names_of())
-    assert (finding.code, finding.subject) == ("OQ143", "conv1")
-    assert finding.evidence == {
-        "tensor": "conv1", "row": "photo1.jpg", "rows": 1, "tensors": 2, "values": 3,
-    }  # fmt: skip
-    assert describe_non_finite({}, names_of()) == ()

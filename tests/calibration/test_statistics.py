@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
 import numpy as np
@@ -12,7 +13,6 @@ from onnxq.calibration.statistics import (
     bin_numbers,
     empty_statistics,
     histogram,
-    is_finite,
 )
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -103,13 +103,6 @@ def test_values_that_are_not_finite_are_counted_and_never_folded_in():
     assert found.counts.sum() == 2
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_is_finite_sees_each_kind(bad):
-    assert is_finite(np.ones((2, 3), np.float32))
-    assert is_finite(np.ones((0, 3), np.float32))
-    assert not is_finite(np.array([0.0, bad, 1.0], np.float32))
-
-
 def test_views_in_any_memory_order_give_the_same_counts():
     values = np.random.default_rng(1).standard_normal((4, 5, 6)).astype(np.float32)
     assert_same(collect([values]), collect([np.ascontiguousarray(values.transpose(2, 0, 1))]))
@@ -145,3 +138,45 @@ def test_a_stride_samples_the_counts_and_leaves_the_extremes_exact():
     found = collector.statistics()
     assert found.count == len(values[::7])
     assert (found.low, found.high) == (values.min(), values.max())
+
+
+def test_a_sampled_tensor_is_looked_at_in_every_column_and_channel():
+    values = np.arange(1, 33, dtype=np.float32)[:, None, None] * np.ones((8, 8), np.float32)
+    collector = StatisticsCollector(empty_statistics(1), stride=8)
+    collector.fold(0, values.transpose(1, 2, 0))  # 32 channels innermost
+    assert np.count_nonzero(collector.statistics().counts) == 32
+
+
+def test_a_sampled_row_is_folded_out_as_it_was_folded_in():
+    values = np.random.default_rng(3).standard_normal((4, 6, 8)).astype(np.float32)
+    collector = StatisticsCollector(empty_statistics(1), stride=4)
+    collector.fold(0, values)
+    collector.fold_out(0, values)
+    found = collector.statistics()
+    assert found.count == 0
+    assert not found.counts.any()
+
+
+def test_an_extreme_of_zero_has_no_sign():
+    for zeros in ([0.0, -0.0], [-0.0, 0.0], [-0.0]):
+        found = collect([np.array(zeros, np.float32)])
+        assert not np.signbit([found.low, found.high]).any()
+
+
+def test_threads_fold_to_the_bytes_that_one_folds_to():
+    rows = np.random.default_rng(4).standard_normal((64, 3_000)).astype(np.float32)
+    rows[5, 7] = np.nan
+    collector = StatisticsCollector(empty_statistics(len(rows)))
+    with ThreadPoolExecutor(8) as pool:
+        tuple(pool.map(collector.fold, range(len(rows)), rows))
+    assert_same(collector.statistics(), collect(list(rows)))
+
+
+def test_a_row_that_was_refused_leaves_nothing_behind():
+    collector = StatisticsCollector(empty_statistics(2))
+    collector.fold(0, np.ones(10, np.float32))
+    with pytest.raises(ValueError, match="folded in before"):
+        collector.fold(0, np.full(10, 2.0, np.float32))
+    collector.fold(1, np.full(10, 3.0, np.float32))
+    assert collector.statistics().counts.sum() == 20
+    assert collector.statistics().counts[0x4040] == 10

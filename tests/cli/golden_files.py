@@ -5,13 +5,20 @@ from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 from sample_documents import (
+    CALIBRATION,
+    STOPPED_EARLY,
+    calibration,
+    calibration_plan,
     conversion,
+    merged_calibration,
     plan,
     profile,
     providers_profile,
     quantization,
     recipes,
+    shard_calibration,
     small_plan,
     unchecked_conversion,
 )
@@ -21,6 +28,7 @@ from sample_reports import SAMPLES
 from onnxq.cli.main import onnxq
 from onnxq.cli.presenting import error_text
 from onnxq.cli.render import render_report
+from onnxq.cli.render_calibration import render_calibration
 from onnxq.cli.render_conversion import render_conversion
 from onnxq.cli.render_doctor import render_doctor
 from onnxq.cli.render_inspection import render_inspection
@@ -33,6 +41,7 @@ from onnxq.errors import DatasetError
 
 FOLDER = Path(__file__).parents[1] / "goldens"
 FILES = ("report.json", "resnet18.fp32.onnx", "resnet18.int8.onnx", "serve.py")
+CALIBRATED = ("report.json", "resnet18.ranges.json", "resnet18.statistics")
 BUILT = ("report.json", "resnet18.int4-weights.onnx", "resnet18.int8.onnx")
 SCREENS = {
     "80": Screen(columns=80),
@@ -67,6 +76,10 @@ def quantized(screen: Screen) -> str:
     return render_quantization(quantization(), screen, out="onnxq-out", files=BUILT)
 
 
+def calibrated(screen: Screen) -> str:
+    return render_calibration(calibration(), screen, out="onnxq-out", files=CALIBRATED)
+
+
 def planned(screen: Screen) -> str:
     return render_plan(
         plan(), screen, ("onnxq", "run", "model.keras", "--plan", "--max-drop", "1pp")
@@ -93,6 +106,8 @@ HELPS = (
     ("run",),
     ("convert",),
     ("quantize",),
+    ("calibrate",),
+    ("merge",),
     ("profile",),
     ("inspect",),
     ("recipes",),
@@ -103,6 +118,7 @@ HELPS = (
 DOCUMENTS: dict[str, Callable[[Screen], str]] = {
     "conversion": converted,
     "quantization": quantized,
+    "calibration": calibrated,
     "profile": partial(render_profile, profile()),
     "plan": planned,
     "recipes": listed,
@@ -143,6 +159,35 @@ GOLDENS: dict[str, Callable[[], str]] = {
         out="small.onnx",
         files=("small.onnx",),
         everything=True,
+    ),
+    "calibration-everything-80.txt": partial(
+        render_calibration,
+        replace(
+            calibration(),
+            data=replace(CALIBRATION, calibration_rows=2000),
+            effort=STOPPED_EARLY,
+            sets=calibration().sets[:1],
+        ),
+        SCREENS["80"],
+        out="onnxq-out",
+        files=CALIBRATED,
+        everything=True,
+    ),
+    "calibration-shard-80.txt": partial(
+        render_calibration,
+        shard_calibration(),
+        SCREENS["80"],
+        out="part2",
+        files=("report.json", "resnet18.2of4.statistics"),
+    ),
+    "calibration-merged-80.txt": partial(
+        render_calibration, merged_calibration(), SCREENS["80"], out="onnxq-out", files=CALIBRATED
+    ),
+    "plan-calibration-80.txt": partial(
+        render_plan,
+        calibration_plan(),
+        SCREENS["80"],
+        ("onnxq", "calibrate", "model.onnx", "--calib", "train.npz", "--plan"),
     ),
     "profile-providers-80.txt": partial(render_profile, providers_profile(), SCREENS["80"]),
     "profile-providers-120.txt": partial(render_profile, providers_profile(), SCREENS["120"]),

@@ -5,6 +5,7 @@ from sample_reports import (
     DATA,
     DYNAMIC,
     DYNAMIC_TIMES,
+    EFFORT,
     ENVIRONMENT,
     FP32,
     FP32_TIMES,
@@ -14,8 +15,11 @@ from sample_reports import (
     without_labels,
 )
 
+from onnxq.calibrations import CalibrationEffort, ConvergencePoint, Shard
 from onnxq.documents import (
     Built,
+    CalibratedSet,
+    Calibration,
     Conversion,
     NotProfiled,
     Plan,
@@ -28,6 +32,7 @@ from onnxq.documents import (
 )
 from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime, Quality, SpeedRatio
+from onnxq.ranges import TensorRange
 from onnxq.recipe_facts import RecipeFacts, describe_recipe
 from onnxq.recipe_kinds import ALIASES
 from onnxq.reports import (
@@ -80,6 +85,89 @@ LEFT = {
 }
 
 
+STOPPED_EARLY = replace(
+    EFFORT,
+    given_rows=2000,
+    tensors=14,
+    stride=8,
+    convergence=(
+        ConvergencePoint(rows=32, gap_db=1.31),
+        ConvergencePoint(rows=64, gap_db=0.42),
+        ConvergencePoint(rows=128, gap_db=0.04),
+    ),
+)
+
+
+def calibration() -> Calibration:
+    """Three recipes of which two share their ranges, and more tensors than are shown."""
+    spans = {
+        f"/layer{place // 4 + 1}/conv{place % 4 + 1}/Conv_output_0": TensorRange(
+            low=-0.125 * place, high=float(f"{1.37 * place:.3g}")
+        )
+        for place in range(14)
+    }
+    narrow = {name: TensorRange(0.9 * one.low, 0.9 * one.high) for name, one in spans.items()}
+    narrow.pop("/layer4/conv2/Conv_output_0")
+    return Calibration(
+        onnxq="0.1.0",
+        created=CREATED,
+        command=("onnxq", "calibrate", "resnet18.onnx", "--calib", "train.npz", "-r", "int8"),
+        source=replace(SOURCE, given="resnet18.onnx", framework="onnx", exporter=""),
+        data=CALIBRATION,
+        effort=replace(EFFORT, tensors=14),
+        shard=Shard(),
+        sets=(
+            CalibratedSet(
+                alias="int8", recipe=STATIC, key="auto", ranges=spans, kept_float=("/head/Mul",)
+            ),
+            CalibratedSet(
+                alias="int8-int8", recipe="static-a", key="auto", ranges=spans, kept_float=()
+            ),
+            CalibratedSet(
+                alias="int8-mse", recipe="static-b", key="mse", ranges=narrow, kept_float=()
+            ),
+        ),
+        out="/data/onnxq-out",
+        findings=(
+            Finding(
+                code="OQ143",
+                subject="/layer1/conv1/Conv_output_0",
+                message="it is not finite on row 17 of train.npz, which was left out",
+                severity="warning",
+                fix="look at row 17",
+            ),
+        ),
+        seconds={"convert": 0.4, "load rows": 1.2, "prepare": 0.8, "calibrate": 14.1},
+        sandbox="landlock, rlimits",
+        files={"resnet18.ranges.json": "0" * 64, "resnet18.statistics": "0" * 64},
+    )
+
+
+def shard_calibration() -> Calibration:
+    """The second of four parts: no ranges are chosen from it."""
+    return replace(
+        calibration(),
+        command=("onnxq", "calibrate", "m.onnx", "--calib", "train.npz", "--shard", "2/4"),
+        effort=replace(EFFORT, rows=64, tensors=14),
+        shard=Shard(number=2, total=4),
+        sets=(),
+        findings=(),
+        files={"resnet18.2of4.statistics": "0" * 64},
+    )
+
+
+def merged_calibration() -> Calibration:
+    return replace(
+        calibration(),
+        command=("onnxq", "merge", "resnet18.onnx", "a/r.1of2.statistics", "b/r.2of2.statistics"),
+        data=NoData(),
+        effort=CalibrationEffort(origin="merged", rows=512, given_rows=512, tensors=14),
+        sets=calibration().sets[:1],
+        findings=(),
+        seconds={"prepare": 0.8, "calibrate": 0.6},
+    )
+
+
 def quantization() -> Quantization:
     return Quantization(
         onnxq="0.1.0",
@@ -123,6 +211,7 @@ def quantization() -> Quantization:
         ),
         seconds={"prepare": 0.8, "calibrate": 4.0, "quantize": 3.5},
         sandbox="landlock, rlimits",
+        calibration=EFFORT,
     )
 
 
@@ -239,6 +328,30 @@ def plan() -> Plan:
         disk_bytes=150_000_000,
         memory_bytes=1_100_000_000,
         findings=(Finding(code="OQ117", subject="onnxq.toml", message="it says --max-drop 1pp"),),
+    )
+
+
+def calibration_plan() -> Plan:
+    """What calibrate would do, in memory that makes it take two passes."""
+    return replace(
+        plan(),
+        verb="calibrate",
+        sources={"model.onnx": "ONNX file"},
+        evaluation_rows=0,
+        detectable_drop=0.0,
+        steps=(
+            PlannedStep(name="convert", subject="model.onnx", seconds=0.5, basis="usual"),
+            PlannedStep(name="load rows", subject="train.npz", seconds=0.0, basis=""),
+            PlannedStep(name="prepare", subject="model.onnx", seconds=2.0, basis="usual"),
+            PlannedStep(
+                name="calibrate", subject="256 rows", seconds=15.2, basis="two runs of a row"
+            ),
+        ),
+        recipes=(),
+        files=("model.statistics", "model.ranges.json", "report.json"),
+        findings=(),
+        calibration_bytes=240_000_000,
+        calibration_passes=2,
     )
 
 

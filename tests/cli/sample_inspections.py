@@ -2,7 +2,7 @@
 
 from sample_reports import ENVIRONMENT, SOURCE
 
-from onnxq.doctoring import Doctor, NoFile
+from onnxq.doctoring import Cache, Doctor, NoFile
 from onnxq.file_advice import FileAdvice
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
@@ -79,6 +79,8 @@ DOCTOR = Doctor(
     telemetry="onnxruntime's is off in every process that onnxq starts; onnxq has none",
     packages=_PACKAGES,
     file=NoFile(),
+    counting="values are counted by the compiled kernel",
+    cache=Cache(folder="/home/me/.cache/onnxq", size_bytes=12_400_000),
 )
 DOCTOR_WITH_FILE = Doctor(
     onnxq=DOCTOR.onnxq,
@@ -86,6 +88,8 @@ DOCTOR_WITH_FILE = Doctor(
     target=DOCTOR.target,
     telemetry=DOCTOR.telemetry,
     packages=DOCTOR.packages,
+    counting=DOCTOR.counting,
+    cache=DOCTOR.cache,
     file=FileAdvice(
         path="model.keras",
         file_kind="Keras 3 model",

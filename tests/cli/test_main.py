@@ -8,7 +8,15 @@ import sys
 
 import msgspec
 import pytest
-from sample_documents import conversion, plan, profile, quantization, recipes
+from sample_documents import (
+    calibration,
+    conversion,
+    merged_calibration,
+    plan,
+    profile,
+    quantization,
+    recipes,
+)
 from sample_inspections import DOCTOR, INSPECTION
 from sample_reports import DYNAMIC, FP32, INT8, interrupted, report, shipping
 
@@ -23,6 +31,8 @@ ANSWERS = {
     "run": shipping(),
     "convert": conversion(),
     "quantize": quantization(),
+    "calibrate": calibration(),
+    "merge": merged_calibration(),
     "profile": profile(),
     "inspect": INSPECTION,
     "doctor": DOCTOR,
@@ -104,7 +114,8 @@ def test_every_flag_arrives(calls, capfd):
         "--min-speedup 1.5x --max-size 20MB --threads 1 --threads 2 --batch 4 --seconds 3 "
         "--limit 9 --seed 7 -o out --overwrite --no-check --allow-chance-accuracy --trust "
         "--signature serve --metric top5 --judge-output logits --operator Conv --operator MatMul "
-        "--skip-operator Softmax --keep-float head/* --io uint8 --strict"
+        "--skip-operator Softmax --keep-float head/* --io uint8 --strict --calib-rows auto "
+        "--histogram-sample 8 --max-memory 2GB --cache-dir kept --no-cache"
     )
     words = line.split()
     assert main(words) == 0
@@ -141,8 +152,29 @@ def test_every_flag_arrives(calls, capfd):
         "overwrite": True,
         "check": False,
         "allow_chance_accuracy": True,
+        "calib_rows": "auto",
+        "histogram_sample": 8,
+        "max_memory": "2GB",
+        "cache_dir": "kept",
+        "cache": False,
         "command": ("onnxq", *words),
     }
+    capfd.readouterr()
+
+
+def test_the_flags_of_the_calibrating_verbs_arrive(calls, capfd):
+    for line in (
+        "calibrate m.onnx --calib c.npz --shard 2/4 --calib-rows 64",
+        "merge m.onnx a.statistics b.statistics -r int8",
+        "quantize m.onnx --ranges m.ranges.json",
+    ):
+        assert main(line.split()) == 0
+    (_, calibrated, asked), (_, merged, _), (_, _, quantized) = calls
+    assert calibrated == ("m.onnx",)
+    assert (asked["calib"], asked["shard"], asked["calib_rows"]) == ("c.npz", "2/4", "64")
+    assert (asked["histogram_sample"], asked["cache"], asked["cache_dir"]) == (1, True, "")
+    assert merged == ("m.onnx", ("a.statistics", "b.statistics"))
+    assert quantized["ranges"] == "m.ranges.json"
     capfd.readouterr()
 
 
@@ -188,6 +220,10 @@ def test_json_is_alone_on_stdout_and_is_the_report(capfdbinary):
         ("run m.onnx", "report"),
         ("convert m.keras", "conversion"),
         ("quantize m.onnx", "quantization"),
+        ("calibrate m.onnx --calib c.npz", "calibration"),
+        ("merge m.onnx a.statistics b.statistics", "calibration"),
+        ("calibrate m.onnx --plan", "plan"),
+        ("merge m.onnx a.statistics --plan", "plan"),
         ("profile m.onnx n.onnx", "profile"),
         ("inspect m.onnx", "inspection"),
         ("doctor", "doctor"),
@@ -209,6 +245,8 @@ def test_documents_are_tagged_by_kind(capfd, words, kind):
     [
         ("convert m.keras", "Equal to the source within 2.1e-06"),
         ("quantize m.onnx", "18 of 21 nodes quantized"),
+        ("calibrate m.onnx", "Calibrated  256 rows, 14 tensors, 1 pass"),
+        ("merge m.onnx a.statistics", "Calibrated  512 rows, 14 tensors, merged from parts"),
         ("profile m.onnx n.onnx", "faster than float.onnx"),
         ("run m.onnx --plan", "a plan, nothing was done"),
         ("recipes", "int8-minmax"),
@@ -223,7 +261,18 @@ def test_verbs_print_text(capfd, words, said):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("words", ["convert m", "quantize m", "profile m", "inspect m", "doctor m"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "convert m",
+        "quantize m",
+        "calibrate m",
+        "merge m p",
+        "profile m",
+        "inspect m",
+        "doctor m",
+    ],
+)
 @pytest.mark.usefixtures("calls")
 def test_the_stages_of_every_verb_are_told(capfd, words):
     assert main(words.split()) == 0
@@ -239,6 +288,23 @@ def test_a_plan_is_asked_for_with_the_same_options(calls, plans, capfd):
     assert (second, models, others["seconds"]) == ("profile", ("a.onnx", "b.onnx"), 3.0)
     assert "Next  onnxq convert m.keras --no-check" in capfd.readouterr().out
     assert main(["inspect", "m.onnx", "--plan"]) == 2
+
+
+def test_a_merge_is_planned_with_its_parts(plans, capfd):
+    assert main(["merge", "m.onnx", "a.statistics", "b.statistics", "--plan"]) == 0
+    ((verb, model, options),) = plans
+    assert (verb, model) == ("merge", "m.onnx")
+    assert options["parts"] == ("a.statistics", "b.statistics")
+    assert "Next  onnxq merge m.onnx a.statistics b.statistics" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("calls")
+def test_verbose_shows_every_range(capfd):
+    assert main(["calibrate", "m.onnx"]) == 0
+    assert "and 4 more" in capfd.readouterr().out
+    assert main(["calibrate", "m.onnx", "-v"]) == 0
+    out = capfd.readouterr().out
+    assert "more:" not in out
 
 
 def test_a_quantization_names_what_lies_in_its_folder(calls, capfd, tmp_path):

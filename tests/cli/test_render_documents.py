@@ -7,13 +7,18 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 from sample_documents import (
+    STOPPED_EARLY,
+    calibration,
+    calibration_plan,
     conversion,
+    merged_calibration,
     plan,
     profile,
     profiled,
     providers_profile,
     quantization,
     recipes,
+    shard_calibration,
     small_plan,
     unchecked_conversion,
 )
@@ -23,6 +28,7 @@ from onnxq import recipe_files
 from onnxq.cli.charset import text_columns
 from onnxq.cli.profile_rows import rows_of
 from onnxq.cli.profile_words import summary
+from onnxq.cli.render_calibration import render_calibration
 from onnxq.cli.render_conversion import render_conversion
 from onnxq.cli.render_plan import render_plan
 from onnxq.cli.render_profile import render_profile
@@ -39,6 +45,13 @@ DRAWN = {
     "unchecked": lambda screen: render_conversion(unchecked_conversion(), screen),
     "quantization": lambda screen: render_quantization(quantization(), screen),
     "everything": lambda screen: render_quantization(quantization(), screen, everything=True),
+    "calibration": lambda screen: render_calibration(calibration(), screen, files=("a",)),
+    "every range": lambda screen: render_calibration(
+        replace(calibration(), effort=STOPPED_EARLY), screen, everything=True
+    ),
+    "shard": lambda screen: render_calibration(shard_calibration(), screen, files=("a",)),
+    "merged": lambda screen: render_calibration(merged_calibration(), screen),
+    "calibration plan": lambda screen: render_plan(calibration_plan(), screen, COMMAND),
     "profile": lambda screen: render_profile(profile(), screen),
     "providers": lambda screen: render_profile(providers_profile(), screen),
     "plan": lambda screen: render_plan(plan(), screen, COMMAND),

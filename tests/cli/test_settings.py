@@ -136,11 +136,14 @@ def test_a_repeatable_option_is_replaced_not_appended(folder, options, monkeypat
 
 def test_variables_of_all_kinds(options, monkeypatch):
     for name, value in {
+        "CACHE_DIR": "/kept", "CACHE": "off", "MAX_MEMORY": "2GB", "HISTOGRAM_SAMPLE": "8",
         "STRICT": "1", "CHECK": "no", "SECONDS": "2.5", "THREADS": "1,2", "IO": "uint8",
         "KEEP_FLOAT": '["a,b", "c"]', "DATA": "", "TRUST": "true",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"ONNXQ_{name}", value)
     assert run() == 0
+    assert (options["cache_dir"], options["cache"]) == ("/kept", False)
+    assert (options["max_memory"], options["histogram_sample"]) == ("2GB", 8)
     assert options["strict"] is True
     assert options["check"] is False
     assert options["seconds"] == 2.5
@@ -179,6 +182,10 @@ def test_verbs_without_options_read_nothing(folder, capfd):
         ('max-dorp = "1pp"', ("onnxq.toml", "max-dorp", "Did you mean max-drop?")),
         ('[run]\nmax-dorp = "1pp"', ("[run] max-dorp", "Did you mean max-drop?")),
         ('[quantise]\nrecipe = ["int8"]', ("[quantise]", "Did you mean [quantize]?")),
+        ('[run]\nshard = "1/2"', ("[run] shard", "[run] has no --shard.")),
+        ("max-memory = 2", ("max-memory", "a text")),
+        ("histogram-sample = 0", ("histogram-sample", "0 is not a whole number of 1 or more")),
+        ("no-cache = true", ("no-cache", "Did you mean cache?")),
         ('[convert]\nmax-drop = "1pp"', ("[convert] max-drop", "[convert] has no --max-drop.")),
         ("no-check = true", ("no-check", "Did you mean check?")),
         ("json = true", ("json", "--json is only ever typed.")),
@@ -221,6 +228,8 @@ def test_a_file_that_says_what_no_verb_understands_is_refused(folder, text, word
     ("name", "value", "said"),
     [
         ("SEED", "x", "ONNXQ_SEED: 'x' is not a whole number"),
+        ("CACHE", "/kept", "ONNXQ_CACHE: '/kept' is not a valid boolean"),
+        ("HISTOGRAM_SAMPLE", "0", "ONNXQ_HISTOGRAM_SAMPLE: '0' is not a whole number of 1 or more"),
         ("STRICT", "perhaps", "ONNXQ_STRICT: 'perhaps' is not a valid boolean"),
         ("IO", "u8", "ONNXQ_IO: 'u8' is not one of"),
         ("THREADS", "1,zero", "'zero' is not a whole number"),
@@ -261,7 +270,7 @@ def test_a_section_that_is_no_table_is_refused(folder, capfd):
 @pytest.mark.usefixtures("options")
 def test_other_variables_are_left_alone_but_for_near_misses(monkeypatch, capfd):
     monkeypatch.setenv("ONNXQ_SHARED", "/somewhere")
-    monkeypatch.setenv("ONNXQ_CACHE", "/somewhere")
+    monkeypatch.setenv("ONNXQ_HOME", "/somewhere")
     assert run() == 0
     assert capfd.readouterr().err == ""
     monkeypatch.setenv("ONNXQ_MAX_DORP", "1pp")

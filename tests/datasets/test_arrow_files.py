@@ -10,6 +10,7 @@ from PIL import Image
 
 from onnxq.datasets.loading import load_probe_rows, load_rows
 from onnxq.datasets.preprocess import parse_preprocess
+from onnxq.datasets.row_arrays import open_row_arrays
 from onnxq.datasets.specs import absolute_spec
 from onnxq.datasets.values import AsGiven, DataRequest
 from onnxq.errors import DatasetError, MissingDependencyError
@@ -188,7 +189,7 @@ def test_images_of_another_size_are_named(load, tmp_path):
     with pytest.raises(DatasetError) as caught:
         load(tmp_path / "t.parquet", signature(("x", "float32", ("N", 8, 9, 3))))
     assert caught.value.code == "OQ121"
-    assert "row 1 of t.parquet is 8x5 pixels and row 0 is 8x9" in caught.value.message
+    assert "row 1 is 8x5 pixels and row 0 is 8x9" in caught.value.message
 
 
 @pytest.mark.parametrize("shards", [1, 3])
@@ -256,6 +257,42 @@ def test_a_configuration_is_named_before_the_split(load, tmp_path, monkeypatch):
     np.testing.assert_array_equal(load("hf:two:fr:train")[0]["ids"], IDS)
 
 
+def rows_of(path, model, **options):
+    work = path.parent / "work"
+    work.mkdir()
+    request = LoadRowsRequest(
+        data=DataRequest(spec=str(path), preprocess=AsGiven(), **options),
+        calibration=NoDataRequest(),
+        signature=model,
+        declared=(),
+        split=False,
+    )
+    rows = load_rows(request, work, tell_nobody).evaluation.rows
+    (array,) = open_row_arrays(rows).values()
+    return [array.take([row])[0] for row in range(rows.count_rows)]
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_lists_may_differ_in_length_where_the_model_lets_them(tmp_path, shards):
+    lists = [list(range(1 + row % 4)) for row in range(N)]
+    (tmp_path / "parts").mkdir()
+    for index in range(shards):
+        part = lists[index * N // shards : (index + 1) * N // shards]
+        columns = {"ids": pa.array(part, pa.list_(pa.int32()))}
+        parquet.write_table(pa.table(columns), tmp_path / "parts" / f"{index}.parquet")
+    assert [row.tolist() for row in rows_of(tmp_path / "parts", TOKENS)] == lists
+
+
+def test_images_may_differ_in_size_where_the_model_lets_them(tmp_path):
+    pixels = [PIXELS[0], PIXELS[1, :, :5], PIXELS[2, :6]]
+    parquet.write_table(
+        pa.table({"image": [encoded(one) for one in pixels]}), tmp_path / "t.parquet"
+    )
+    found = rows_of(tmp_path / "t.parquet", signature(("x", "float32", ("N", "H", "W", 3))))
+    for row, expected in zip(found, pixels, strict=True):
+        np.testing.assert_array_equal(row, expected)
+
+
 def nulls(name):
     values = COLUMNS[name].to_pylist()
     values[3] = None
@@ -280,7 +317,7 @@ def ragged():
         (lambda: nulls("a"), 1, "OQ123", "row 3 of column 'x' in t.parquet has no value"),
         (lambda: nulls("free"), 6, "OQ123", "row 3 of column 'x' in t.parquet has no value"),
         (lambda: pa.table({"x": [[1.0, None]]}), 2, "OQ123", "missing values"),
-        (ragged, 2, "OQ121", "row 2 of column 'x' in t.parquet is not [2] as row 0 is"),
+        (ragged, 2, "OQ121", "[2] in row 0 and [1] in row 2: expected rows of one form"),
         (lambda: table("a", "b").slice(0, 0), 2, "OQ124", "has no rows"),
     ],
 )

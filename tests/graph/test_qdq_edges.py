@@ -295,3 +295,20 @@ def test_what_a_subgraph_captures_is_not_absorbed():
         weights={"flag": np.array(True)},
     )  # fmt: skip
     assert "b" not in found.nodes
+
+
+def test_a_relu_whose_result_a_subgraph_captures_is_not_absorbed():
+    """The subgraph reads no DequantizeLinear, so it would get the values in front of the Relu."""
+    branch = helper.make_graph(
+        [node("Identity", ["b"], ["inner"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)],
+    )
+    nodes = [
+        conv("x", "a"), node("Relu", ["a"], ["b"]), conv("b", "y"),
+        node("If", ["flag"], ["z"], then_branch=branch, else_branch=branch),
+    ]  # fmt: skip
+    found = edges_of(nodes, outputs=("y", "z"), weights={"flag": np.array(True)})
+    assert "b" not in found.nodes
+    assert {"a", "b"} <= set(found.collected)

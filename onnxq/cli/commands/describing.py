@@ -12,6 +12,7 @@ ABOUT_MODEL = (
     "file.py:fn."
 )
 MODEL_HEADING = ("weights", "input", "signature", "trust")
+CALIBRATION_HEADING = ("calib_rows", "histogram_sample", "max_memory", "cache_dir", "cache")
 
 
 def model_argument() -> click.Argument:

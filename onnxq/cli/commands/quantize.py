@@ -2,7 +2,13 @@
 
 from typing import Unpack
 
-from onnxq.cli.commands.describing import ABOUT_MODEL, MODEL_HEADING, files_in, model_argument
+from onnxq.cli.commands.describing import (
+    ABOUT_MODEL,
+    CALIBRATION_HEADING,
+    MODEL_HEADING,
+    files_in,
+    model_argument,
+)
 from onnxq.cli.commands.planning import show_plan
 from onnxq.cli.flags import SHOWN_LAST
 from onnxq.cli.invocation import Invocation, verb
@@ -17,16 +23,18 @@ _NOTHING_BUILT = 1
     headings={
         "Model": (*MODEL_HEADING, "check"),
         "Data": ("calib", "preprocess", "map", "classes", "limit", "seed"),
+        "Calibration": (*CALIBRATION_HEADING, "ranges"),
         "Recipes": ("recipe", "operator", "skip_operator", "keep_float", "io", "strict"),
         "Output": ("out", "overwrite", "plan", *SHOWN_LAST),
     },
     examples=(
         "onnxq quantize model.onnx --calib train.npz",
         "onnxq quantize model.onnx --calib rows.npz --keep-float 'head/*' -o small.onnx",
+        "onnxq quantize model.onnx --ranges onnxq-out/model.ranges.json",
         "onnxq quantize model.keras -r int8-dynamic -r fp16",
     ),
-    about=f"{ABOUT_MODEL}\n\nWithout -r it builds int8 where --calib is given, else int8-dynamic. "
-    "One recipe can be written to a file: -o small.onnx.",
+    about=f"{ABOUT_MODEL}\n\nWithout -r it builds int8 where --calib or --ranges is given, else "
+    "int8-dynamic. One recipe can be written to a file: -o small.onnx.",
 )
 def quantize(asked: Invocation, model: str, **options: Unpack[QuantizeOptions]) -> int:
     """Quantize a model by recipes, without measuring what came of it."""

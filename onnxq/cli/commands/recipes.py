@@ -28,7 +28,7 @@ nodes = "blocks/0/*"
 operator = "Conv"
 do = "quantize"              # or keep_float
 granularity = "pertensor"    # or perchannel
-ranges = "percentile99.9"    # or minmax, mse
+ranges = "percentile99.9"    # or minmax, mse, auto
 """
 """Everything that a recipe file may say."""
 

@@ -2,7 +2,13 @@
 
 from typing import TYPE_CHECKING, Unpack
 
-from onnxq.cli.commands.describing import ABOUT_MODEL, MODEL_HEADING, files_in, model_argument
+from onnxq.cli.commands.describing import (
+    ABOUT_MODEL,
+    CALIBRATION_HEADING,
+    MODEL_HEADING,
+    files_in,
+    model_argument,
+)
 from onnxq.cli.commands.planning import show_plan
 from onnxq.cli.flags import SHOWN_LAST
 from onnxq.cli.invocation import Invocation, verb
@@ -21,6 +27,7 @@ _LIMIT_BROKEN = 3
     headings={
         "Model": (*MODEL_HEADING, "check"),
         "Data": ("data", "calib", "preprocess", "map", "classes", "limit"),
+        "Calibration": CALIBRATION_HEADING,
         "Judging": ("metric", "judge_output", "allow_chance_accuracy"),
         "Recipes": ("recipe", "operator", "skip_operator", "keep_float", "io", "strict"),
         "Limits (exit 3 where one is not met)": ("max_drop", "min_speedup", "max_size"),
@@ -59,4 +66,11 @@ def _text(report: "Report", shown: Presentation, out: str, screen: "Screen") -> 
     from onnxq.snippets import serving_snippet  # noqa: PLC0415 - --help must not load it
 
     snippet = serving_snippet(report, report.verdict.alias) if shown.verbose else ""
-    return render_report(report, screen, out=out, files=files_in(out), snippet=snippet)
+    return render_report(
+        report,
+        screen,
+        out=out,
+        files=files_in(out),
+        snippet=snippet,
+        everything=shown.verbose > 0,
+    )

@@ -1,0 +1,108 @@
+"""Ranges for several recipes from the same statistics."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from onnxq.calibration.collecting import Statistics
+from onnxq.calibration.concats import SettledEdges, settle_concats
+from onnxq.calibration.noise_to_signal import LEVELS_OF, ChosenRanges
+from onnxq.calibration.ranges import choose_range
+from onnxq.calibration.statistics import TensorStatistics
+from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
+from onnxq.graph.uses import find_uses
+from onnxq.ranges import TensorRange
+from onnxq.recipe_kinds import QuantizationScope, StaticQdq, ranges_key
+from onnxq.stages import CalibrateRequest, RangesAsked
+from onnxq.tensor_uses import TensorUse
+
+if TYPE_CHECKING:
+    import onnx
+
+_Kept = tuple[str, ...]
+
+
+def find_wanted(request: CalibrateRequest) -> dict[str, RangesAsked]:
+    """List the ranges that a request asks for, by key; those of equal keys once."""
+    plain = (RangesAsked(recipe=StaticQdq(ranges=method)) for method in request.methods)
+    return {ranges_key(one.recipe, one.scope): one for one in (*plain, *request.asked)}
+
+
+@dataclass(frozen=True)
+class RangeChooser:
+    """Chooses ranges for recipes on a graph; the edges of a scope are found once.
+
+    Attributes:
+        graph: The prepared float graph.
+        wanted: Recipes and scopes, by key.
+        is_sampled: Whether only some of the values were counted.
+    """
+
+    graph: "onnx.GraphProto"
+    wanted: Mapping[str, RangesAsked]
+    is_sampled: bool = False
+    _edges: dict[tuple[QuantizationScope, _Kept], QdqEdges] = field(default_factory=dict)
+    _uses: dict[int, dict[str, TensorUse]] = field(default_factory=dict)
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Activations whose values must be seen, in the order of the graph but for scopes' own."""
+        edges = (self._find(one.scope, ()) for one in self.wanted.values())
+        return tuple(dict.fromkeys(name for one in edges for name in one.observed))
+
+    def settle(self, statistics: Statistics) -> dict[str, SettledEdges]:
+        """Choose all ranges, and decide which Concats become integer.
+
+        Args:
+            statistics: Of what is observed, by name.
+
+        Returns:
+            Edges and ranges, by key.
+        """
+        return {
+            key: settle_concats(
+                partial(self._find, asked.scope),
+                statistics,
+                partial(self._choose, asked.recipe),
+                levels=LEVELS_OF[asked.recipe.activation],
+            )
+            for key, asked in self.wanted.items()
+        }
+
+    def choose_all(self, statistics: Statistics) -> list[ChosenRanges]:
+        """Choose the ranges of each recipe, as :func:`onnxq.calibration.convergence.converge` asks.
+
+        Args:
+            statistics: Of what is observed, by name.
+
+        Returns:
+            The ranges of leaders, in the order of the recipes.
+        """
+        return [
+            ChosenRanges(
+                {name: settled.ranges[name] for name in settled.statistics},
+                self.wanted[key].recipe.activation,
+            )
+            for key, settled in self.settle(statistics).items()
+        ]
+
+    def _find(self, scope: QuantizationScope, kept_float: _Kept) -> QdqEdges:
+        if (scope, kept_float) not in self._edges:
+            edges = find_qdq_edges(self.graph, scope, kept_float=kept_float)
+            self._edges[scope, kept_float] = edges
+            self._uses[id(edges)] = find_uses(self.graph, edges)
+        return self._edges[scope, kept_float]
+
+    def _choose(
+        self, recipe: StaticQdq, edges: QdqEdges, leader: str, statistics: TensorStatistics
+    ) -> TensorRange:
+        if not statistics.count:  # of no elements on any row
+            return TensorRange(0.0, 0.0)
+        return choose_range(
+            statistics,
+            edges.methods.get(leader, recipe.ranges),
+            self._uses[id(edges)][leader],
+            activation=recipe.activation,
+            is_sampled=self.is_sampled,
+        )
