@@ -12,25 +12,28 @@ import numpy as np
 from msgspec.structs import replace
 
 from onnxq.arrays import Array
+from onnxq.calibration.rehearsal import rehearse_calibration
 from onnxq.datasets.forms import open_origin
 from onnxq.datasets.origins import Opening
 from onnxq.datasets.random_rows import draw_rows
 from onnxq.datasets.specs import CodeSpec, parse_spec
 from onnxq.datasets.splitting import choose_rows, split_rows
 from onnxq.datasets.values import DataRequest
-from onnxq.errors import OnnxqError
+from onnxq.errors import LimitError, OnnxqError
 from onnxq.events import Tell
 from onnxq.graph.model_files import read_model
 from onnxq.models import OnnxModel
 from onnxq.profiling.environment import usable_cores
 from onnxq.profiling.turns import peak_bytes
 from onnxq.runtime import open_predict
+from onnxq.sources import InputDeclaration
 from onnxq.stages import EstimateRequest, EstimateResult, NoDataRequest
 
 _RUNS = 3
 _BATCH_ROWS = 32
 _MOST_NS = 2_000_000_000
 _UNKNOWN = -1
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,11 @@ class _Run:
 
 
 def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResult:  # noqa: ARG001 - the signature of a stage
-    """Count rows, and time a few inferences of random rows where the model is ONNX already.
+    """Count rows, and run random rows a few times where the model is ONNX already.
 
     Args:
         request: The model and the data.
-        folder: Not written to.
+        folder: Where copies of the model lie in the meantime.
         tell: Not told anything.
 
     Returns:
@@ -55,7 +58,8 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
 
     Raises:
         DatasetError: If data cannot be read.
-        SourceError: If the model cannot.
+        LimitError: If the cap on memory is too small to calibrate.
+        SourceError: If the model cannot be read.
     """
     judged, calibrated = _count_parts(request)
     if not request.model:
@@ -69,13 +73,52 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
         run = _run_a_little(request, model)
     except OnnxqError as error:
         return replace(known, not_timed=error.message)
-    return replace(
+    known = replace(
         known,
         row_ns=run.row_ns,
         peak_bytes=peak_bytes(),
         input_row_bytes=run.input_row_bytes,
         output_row_bytes=run.output_row_bytes,
     )
+    return _with_calibration(known, request, model, folder) if request.asked else known
+
+
+def _with_calibration(
+    known: EstimateResult, request: EstimateRequest, model: OnnxModel, folder: Path
+) -> EstimateResult:
+    """Add what calibrating would cost; a model that is prepared first is taken as it is."""
+    batch_rows = model.signature.fixed_batch_rows or 1
+    try:
+        found = rehearse_calibration(
+            Path(model.path),
+            request.asked,
+            _draw(model, request.declared, batch_rows, np.random.default_rng(0)),
+            folder,
+            run_seconds=known.row_ns * batch_rows / _NS_PER_S,
+            memory_bytes=request.memory_bytes,
+            threads=request.threads,
+        )
+    except LimitError:
+        raise
+    except OnnxqError as error:
+        return replace(known, not_calibrated=error.message)
+    return replace(
+        known,
+        calibration_row_ns=int(found.run_seconds * _NS_PER_S) // batch_rows,
+        calibration_peak_bytes=found.peak_bytes,
+        calibration_passes=found.passes,
+    )
+
+
+def _draw(
+    model: OnnxModel,
+    declared: tuple[InputDeclaration, ...],
+    rows: int,
+    generator: np.random.Generator,
+) -> dict[str, Array]:
+    return {
+        spec.name: draw_rows(spec, declared, rows, generator) for spec in model.signature.inputs
+    }
 
 
 def _count_parts(request: EstimateRequest) -> tuple[int, int]:
@@ -105,10 +148,7 @@ def _run_a_little(request: EstimateRequest, model: OnnxModel) -> _Run:
     generator = np.random.default_rng(0)
 
     def run(rows: int) -> _Run:
-        inputs = {
-            spec.name: draw_rows(spec, request.declared, rows, generator)
-            for spec in signature.inputs
-        }
+        inputs = _draw(model, request.declared, rows, generator)
         times = []
         for _ in range(_RUNS):
             start = time.perf_counter_ns()

@@ -502,6 +502,8 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
         calibration_peak_bytes: Memory that calibrating takes beyond what its process takes anyway.
         calibration_passes: Passes over the rows that the cap on memory asks for.
         not_timed: Why the model could not be timed; empty where it was, or is not ONNX yet.
+        not_calibrated: Why it is not known what calibrating it costs; empty where it is, or nothing
+            would be calibrated, or the model is not ONNX yet.
     """
 
     evaluation_rows: int
@@ -515,6 +517,7 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
     calibration_peak_bytes: int = -1
     calibration_passes: int = -1
     not_timed: str = ""
+    not_calibrated: str = ""
 
 
 class ListProvidersRequest(Struct, frozen=True):

@@ -29,6 +29,7 @@ from onnxq.calibrations import WHOLE
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
 from onnxq.findings import Finding
+from onnxq.graph.known_edges import KnownEdges
 from onnxq.graph.model_files import load_proto
 from onnxq.ranges import TensorRanges
 from onnxq.stages import CalibrateRequest, CalibrateResult, StatisticsParts
@@ -56,7 +57,9 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
     """
     begun = time.perf_counter()
     proto = load_proto(request.model.path)
-    chooser = RangeChooser(proto.graph, find_wanted(request), is_sampled=request.stride > 1)
+    chooser = RangeChooser(
+        KnownEdges(proto.graph), find_wanted(request), is_sampled=request.stride > 1
+    )
     gathering = Gathering(
         request=request,
         tensors=chooser.observed,

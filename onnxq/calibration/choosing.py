@@ -1,26 +1,19 @@
 """Ranges for several recipes from the same statistics."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from onnxq.calibration.collecting import Statistics
 from onnxq.calibration.concats import SettledEdges, settle_concats
 from onnxq.calibration.noise_to_signal import LEVELS_OF, ChosenRanges
 from onnxq.calibration.ranges import choose_range
 from onnxq.calibration.statistics import TensorStatistics
-from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
-from onnxq.graph.uses import find_uses
+from onnxq.graph.known_edges import KnownEdges
+from onnxq.graph.qdq_edges import QdqEdges
 from onnxq.ranges import TensorRange
-from onnxq.recipe_kinds import QuantizationScope, StaticQdq, ranges_key
+from onnxq.recipe_kinds import StaticQdq, ranges_key
 from onnxq.stages import CalibrateRequest, RangesAsked
-from onnxq.tensor_uses import TensorUse
-
-if TYPE_CHECKING:
-    import onnx
-
-_Kept = tuple[str, ...]
 
 
 def find_wanted(request: CalibrateRequest) -> dict[str, RangesAsked]:
@@ -31,24 +24,22 @@ def find_wanted(request: CalibrateRequest) -> dict[str, RangesAsked]:
 
 @dataclass(frozen=True)
 class RangeChooser:
-    """Chooses ranges for recipes on a graph; the edges of a scope are found once.
+    """Chooses ranges for recipes on a graph.
 
     Attributes:
-        graph: The prepared float graph.
+        edges: Of the prepared float graph.
         wanted: Recipes and scopes, by key.
         is_sampled: Whether only some of the values were counted.
     """
 
-    graph: "onnx.GraphProto"
+    edges: KnownEdges
     wanted: Mapping[str, RangesAsked]
     is_sampled: bool = False
-    _edges: dict[tuple[QuantizationScope, _Kept], QdqEdges] = field(default_factory=dict)
-    _uses: dict[int, dict[str, TensorUse]] = field(default_factory=dict)
 
     @property
     def observed(self) -> tuple[str, ...]:
         """Activations whose values must be seen, in the order of the graph but for scopes' own."""
-        edges = (self._find(one.scope, ()) for one in self.wanted.values())
+        edges = (self.edges.find(one.scope) for one in self.wanted.values())
         return tuple(dict.fromkeys(name for one in edges for name in one.observed))
 
     def settle(self, statistics: Statistics) -> dict[str, SettledEdges]:
@@ -62,7 +53,7 @@ class RangeChooser:
         """
         return {
             key: settle_concats(
-                partial(self._find, asked.scope),
+                partial(self.edges.find, asked.scope),
                 statistics,
                 partial(self._choose, asked.recipe),
                 levels=LEVELS_OF[asked.recipe.activation],
@@ -87,13 +78,6 @@ class RangeChooser:
             for key, settled in self.settle(statistics).items()
         ]
 
-    def _find(self, scope: QuantizationScope, kept_float: _Kept) -> QdqEdges:
-        if (scope, kept_float) not in self._edges:
-            edges = find_qdq_edges(self.graph, scope, kept_float=kept_float)
-            self._edges[scope, kept_float] = edges
-            self._uses[id(edges)] = find_uses(self.graph, edges)
-        return self._edges[scope, kept_float]
-
     def _choose(
         self, recipe: StaticQdq, edges: QdqEdges, leader: str, statistics: TensorStatistics
     ) -> TensorRange:
@@ -102,7 +86,7 @@ class RangeChooser:
         return choose_range(
             statistics,
             edges.methods.get(leader, recipe.ranges),
-            self._uses[id(edges)][leader],
+            self.edges.uses(edges)[leader],
             activation=recipe.activation,
             is_sampled=self.is_sampled,
         )

@@ -10,8 +10,8 @@ makes the whole run worthless, and :func:`_settle` takes it out of the others at
 result does not depend on threads, passes, interruptions or the order of rows, bit for bit.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -26,13 +26,11 @@ from onnxq.calibration.statistics import (
     TensorStatistics,
     empty_statistics,
 )
+from onnxq.calibration.worker_threads import work_off
 from onnxq.errors import InferenceError, Interrupted
 from onnxq.events import Progressed, Tell
 
 STAGE = "calibrate"
-
-_BACKLOG = 2
-"""Runs that are begun or waiting, for each thread: none is idle, and memory does not grow."""
 
 Statistics: TypeAlias = Mapping[str, TensorStatistics]
 """By tensor name."""
@@ -86,11 +84,13 @@ class Collected:
         statistics: By tensor name, in the order of the passes.
         predicted_seconds: Wall time, as predicted after the first runs; 0 where there were too
             few of them.
+        run_seconds: Wall time of a run, all threads together, after the first ones; likewise.
         seconds: Wall time, as it was.
     """
 
     statistics: dict[str, TensorStatistics]
     predicted_seconds: float
+    run_seconds: float
     seconds: float
 
 
@@ -149,6 +149,7 @@ def collect_statistics(
     return Collected(
         statistics={name: collectors.pop(name).statistics() for name in list(collectors)},
         predicted_seconds=forecast.predicted_seconds,
+        run_seconds=forecast.part_seconds,
         seconds=forecast.seconds,
     )
 
@@ -243,7 +244,7 @@ class _Work:
         def one(run: int) -> None:
             use(run, _values(predict, self.rows, run))
 
-        _work_off(runs, one, self.how.threads, told)
+        work_off(runs, one, self.how.threads, told)
 
 
 def _settle(work: _Work) -> None:
@@ -263,40 +264,27 @@ def _settle(work: _Work) -> None:
             work.fold_out(stale)
 
 
-def _work_off(
-    runs: Iterable[int], work: Callable[[int], None], threads: int, told: Callable[[int], None]
-) -> None:
-    """Work on runs in several threads; the first failure, or an interruption, ends it."""
-    done = 0
-    pending: set[Future[None]] = set()
+@contextmanager
+def naming_run(name: str) -> Iterator[None]:
+    """Say of a failure in the body which run it was.
 
-    def await_some(most: int) -> None:
-        nonlocal done, pending
-        while len(pending) > most:
-            ended, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in ended:
-                future.result()
-                done += 1
-                told(done)
+    Args:
+        name: Of the run, for a person.
 
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for run in runs:
-                await_some(_BACKLOG * threads - 1)
-                pending.add(pool.submit(work, run))
-            await_some(0)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    Raises:
+        InferenceError: Where the body raises one.
+    """
+    try:
+        yield
+    except InferenceError as error:
+        message = f"calibration stopped at {name}: {error.message}"
+        raise InferenceError(message, code=error.code, hint=error.hint) from error
 
 
 def _values(predict: Predict, rows: NamedRuns, run: int) -> dict[str, Array]:
     inputs = rows.feeds[run]
-    try:
+    with naming_run(rows.names[run]):
         return {**inputs, **predict(inputs)}
-    except InferenceError as error:
-        message = f"calibration stopped at {rows.names[run]}: {error.message}"
-        raise InferenceError(message, code=error.code, hint=error.hint) from error
 
 
 def _predict_nothing(inputs: Mapping[str, Array]) -> dict[str, Array]:  # noqa: ARG001 - a Predict

@@ -15,6 +15,7 @@ from onnxq.calibration.collecting import (
     OpenExposed,
     Statistics,
     collect_statistics,
+    naming_run,
 )
 from onnxq.calibration.effort import ReadEffort, give_back_memory, resident_bytes, watch_effort
 from onnxq.calibration.exposure import expose
@@ -88,14 +89,16 @@ def open_collection(
         watch_effort(base_bytes) as read_effort,
         expose(proto, folder, tensors) as open_exposed,
     ):
-        probe = probe_run(
-            open_exposed,
-            proto,
-            tensors,
-            rows.feeds[rows.feeds.largest_run],
-            folder,
-            base_bytes=base_bytes,
-            preparing_bytes=read_effort().peak_bytes,
-        )
+        largest = rows.feeds.largest_run
+        with naming_run(rows.names[largest]):
+            probe = probe_run(
+                open_exposed,
+                proto,
+                tensors,
+                rows.feeds[largest],
+                folder,
+                base_bytes=base_bytes,
+                preparing_bytes=read_effort().peak_bytes,
+            )
         plan = plan_collecting(probe, runs=len(rows.feeds), cap_bytes=cap_bytes, threads=threads)
         yield Collection(plan, rows, stride, open_exposed, read_effort)

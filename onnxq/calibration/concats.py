@@ -29,6 +29,7 @@ from onnxq.findings import Finding
 from onnxq.graph.concats import ConcatJoin
 from onnxq.graph.qdq_edges import QdqEdges
 from onnxq.ranges import TensorRange
+from onnxq.wording import count_noun
 
 FindEdges: TypeAlias = Callable[[tuple[str, ...]], QdqEdges]
 """Finds the edges of a graph with some nodes kept float, named by their first outputs."""
@@ -238,7 +239,7 @@ def describe_unlike(unlike: UnlikeConcat) -> Finding:
         name: f"{unlike.ranges[name].low:.4g} to {unlike.ranges[name].high:.4g}" for name in shown
     }
     told = ", ".join(f"{name} {text}" for name, text in ranges.items())
-    behind = f", with {len(join.tail)} behind it that read it" if join.tail else ""
+    behind = f", with {count_noun(len(join.tail), 'node')} behind it" if join.tail else ""
     what = f"output {join.output}" if join.is_border else f"Concat {join.node}"
     return Finding(
         code="OQ403",

@@ -66,7 +66,8 @@ def converge(
 
     Args:
         collect: Looks at runs. It is called once a round, with runs that it did not get before.
-        choose: Chooses ranges. It is called only where each tensor has values.
+        choose: Chooses ranges. It is called once a round, as soon as a tensor has values; others
+            may have none, or none that are finite.
         runs: How many there are.
         batch_rows: Rows of a run.
         seed: Of the order in which runs are visited.
@@ -193,5 +194,5 @@ def _round_ends(runs: int) -> list[int]:
 
 
 def _choose(choose: Choose, statistics: Statistics) -> Sequence[ChosenRanges]:
-    """Choose ranges, or none where a tensor has no finite value yet."""
-    return choose(statistics) if all(one.count for one in statistics.values()) else ()
+    """Choose ranges, or none where no tensor has a finite value yet."""
+    return choose(statistics) if any(one.count for one in statistics.values()) else ()

@@ -5,7 +5,7 @@ they are known, with the statistics of the calibration rows. One finding tells t
 tensor; that the others are off as well follows from it as a rule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from onnxq.calibration.statistics_files import read_statistics_file
 from onnxq.events import Tell
 from onnxq.findings import Finding
 from onnxq.graph.model_files import load_proto
+from onnxq.graph.moved_inputs import find_moved_inputs
 from onnxq.graph.qdq_edges import find_qdq_edges
 from onnxq.ranges import TensorRanges
 from onnxq.stages import CoverageRequest, CoverageResult
@@ -50,7 +51,7 @@ def check_coverage(request: CoverageRequest, folder: Path, tell: Tell) -> Covera
     proto = load_proto(request.model.path)
     ranges = msgspec.json.decode(Path(request.ranges).read_bytes(), type=TensorRanges).ranges
     edges = find_qdq_edges(proto.graph, request.scope)
-    tensors = tuple(name for name in edges.collected if name in ranges)
+    tensors = tuple(name for name in edges.observed if name in ranges)
     rows = open_runs(request.model, request.evaluation.rows)
     batch_rows = rows.feeds.batch_rows
     sampled = spread_order(len(rows.feeds), request.seed)[
@@ -70,7 +71,7 @@ def check_coverage(request: CoverageRequest, folder: Path, tell: Tell) -> Covera
     count_rows = len(sampled) * batch_rows
     if not departures:
         return CoverageResult(rows=count_rows, findings=())
-    inputs = frozenset(value.name for value in proto.graph.input)
+    inputs = find_moved_inputs(proto.graph)
     finding = _finding(departures, rows.names, (count_rows, len(tensors)), inputs)
     return CoverageResult(rows=count_rows, findings=(finding,))
 
@@ -85,7 +86,7 @@ def _finding(
     departures: Sequence[Departure],
     names: Sequence[str],
     counts: tuple[int, int],
-    inputs: frozenset[str],
+    inputs: Mapping[str, str],
 ) -> Finding:
     """Tell of the input that is off, if one is: others follow from it. Else of the worst."""
     rows, tensors = counts
@@ -112,7 +113,7 @@ def _finding(
         subject=told.tensor,
         message=f"{_what(told, row)}{_how_much(told)} ({_how_many(departures, tensors, rows)}).",
         evidence=evidence,
-        fix=_fix(told, row, rows, is_input=told.tensor in inputs),
+        fix=_fix(told, row, rows, fed=inputs.get(told.tensor, "")),
         severity="warning",
     )
 
@@ -138,13 +139,13 @@ def _how_many(departures: Sequence[Departure], tensors: int, rows: int) -> str:
     return f"{off} off, of {count_noun(rows, 'row')} looked at"
 
 
-def _fix(told: Departure, row: str, rows: int, *, is_input: bool) -> str:
+def _fix(told: Departure, row: str, rows: int, *, fed: str) -> str:
     if told.direction == "beyond" and told.rows == 1 < rows:
         return f"Look at row {row}; if it is right, calibrate on rows like it as well."
     is_far = told.ratio >= FAR_RATIO or told.ratio * FAR_RATIO <= 1
-    if is_input and is_far:
+    if fed and is_far:
         return (
-            f"{told.tensor} is fed on another scale: make the rows of --calib and --data alike, "
+            f"{fed} is fed on another scale: make the rows of --calib and --data alike, "
             "with the same --preprocess."
         )
     return "Calibrate on rows like those that models are judged on: other --calib, or none."

@@ -188,7 +188,7 @@ def _departure(
         direction=direction,
         row=int(np.flatnonzero(seen.row_folded)[np.argmax(ours.reaches)]),
         rows=rows,
-        reach=ours.sign * ours.farthest,
-        known_reach=ours.sign * known_reach,
+        reach=ours.sign * ours.farthest + 0.0,
+        known_reach=ours.sign * known_reach + 0.0,  # no -0
         excess_db=excess_db,
     )

@@ -15,8 +15,8 @@ from onnxq.profiling.turns import peak_bytes
 
 _SAMPLE_S = 0.005
 
-_TIMED_PARTS = 8
-"""Runs from which a forecast is made."""
+TIMED_PARTS = 8
+"""Parts that are timed for a forecast."""
 
 
 def resident_bytes() -> int:
@@ -113,11 +113,13 @@ class Forecast:
     Attributes:
         total: Parts in all.
         predicted_seconds: From the start to the end; 0 before anything can be told.
+        part_seconds: Of one part; 0 before anything can be told.
     """
 
     def __init__(self, total: int, *, warm_up: int) -> None:
         self.total = total
         self.predicted_seconds = 0.0
+        self.part_seconds = 0.0
         self._start = time.perf_counter()
         self._warm_up = warm_up
         self._fresh = 0
@@ -138,6 +140,6 @@ class Forecast:
         self._fresh += 1
         if self._fresh == self._warm_up:
             self._timed_from = now
-        elif self._fresh == self._warm_up + _TIMED_PARTS:
-            part_s = (now - self._timed_from) / _TIMED_PARTS
-            self.predicted_seconds = now - self._start + part_s * (self.total - done)
+        elif self._fresh == self._warm_up + TIMED_PARTS:
+            self.part_seconds = (now - self._timed_from) / TIMED_PARTS
+            self.predicted_seconds = now - self._start + self.part_seconds * (self.total - done)

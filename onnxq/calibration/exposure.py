@@ -22,9 +22,10 @@ def expose(proto: onnx.ModelProto, folder: Path, tensors: Sequence[str]) -> Iter
     """Make activations of a model readable.
 
     Which operators onnxruntime fuses depends on what is watched, and a fused one may round
-    otherwise. So it optimizes the model once, as if all were watched, and what some of them need is cut out
-    of the result: they are the same whatever is watched with them. A model that it cannot write
-    optimized is cut first and optimized later; there, last bits may depend on the passes.
+    otherwise. So it optimizes the model once, as if all were watched, and what some of them need
+    is cut out of the result: they are the same whatever is watched with them. A model that it
+    cannot write optimized is cut first and optimized later; there, last bits may depend on the
+    passes.
 
     Args:
         proto: A model below 2 GB.

@@ -109,13 +109,14 @@ class Feeds(Sequence[dict[str, Array]]):
         return tuple(batch for rows in groups.values() for batch in _cut(rows, self.batch_rows))
 
     @cached_property
-    def _differ(self) -> bool:
+    def are_of_kinds(self) -> bool:
+        """Whether not all rows can go into one run: they differ in shape or in whole inputs."""
         ragged = any(is_ragged(one.shapes) for one in self.rows.values())
         return self.batch_rows > 1 and (ragged or bool(self.whole))
 
     def __len__(self) -> int:
         """Return the number of runs."""
-        if self._differ:
+        if self.are_of_kinds:
             return len(self._batches)
         return max(1, self.count_rows // self.batch_rows)
 
@@ -140,7 +141,7 @@ class Feeds(Sequence[dict[str, Array]]):
         if not 0 <= run < len(self):
             message = f"run {run} of {len(self)}"
             raise IndexError(message)
-        if self._differ:
+        if self.are_of_kinds:
             return self._batches[run]
         first = run * self.batch_rows
         return [row % self.count_rows for row in range(first, first + self.batch_rows)]
@@ -175,17 +176,18 @@ def describe_batches(feeds: Feeds) -> tuple[Finding, ...]:
     if not dropped and not repeated:
         return ()
     counted = count_noun(feeds.count_rows, "calibration row")
-    said = [f"{dropped} were left over and not used"] if dropped else []
+    said = [f"{dropped} of {counted} were left over and not used"] if dropped else []
     if repeated:
-        said.append(f"rows were repeated {count_noun(repeated, 'time')} to fill batches")
+        places = f"{count_noun(repeated, 'place')} in batches"
+        said.append(f"{places} were filled with rows that stood in them already")
+    alike, sentence = "", ", and ".join(said)
+    if feeds.are_of_kinds:
+        alike = ", of one shape and with the same values where inputs have no batch axis"
     return (
         Finding(
             code="OQ153",
             subject="calibration",
-            message=(
-                f"The model takes {feeds.batch_rows} rows at a time: of {counted}, "
-                f"{' and '.join(said)}."
-            ),
+            message=f"The model takes {feeds.batch_rows} rows at a time{alike}: {sentence}.",
             evidence={
                 "rows": feeds.count_rows,
                 "dropped_rows": dropped,

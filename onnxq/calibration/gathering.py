@@ -4,36 +4,32 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from msgspec.structs import replace
 
-from onnxq.calibration.cache import Cache, open_cache
-from onnxq.calibration.checkpoints import Checkpoints
 from onnxq.calibration.collected_statistics import (
     CollectedStatistics,
     check_complete,
-    is_settled,
     merge_collected,
 )
-from onnxq.calibration.collecting import NamedRuns, Statistics, keep_nothing
+from onnxq.calibration.collecting import NamedRuns, Statistics
 from onnxq.calibration.collection import Collection
-from onnxq.calibration.convergence import Choose, Converged, converge
+from onnxq.calibration.convergence import Choose, converge
 from onnxq.calibration.feeds import describe_batches
 from onnxq.calibration.identifying import cache_part, identify_statistics
+from onnxq.calibration.looking import Looking, open_looking
 from onnxq.calibration.runs import open_runs
 from onnxq.calibration.statistics_files import read_statistics_file
-from onnxq.calibrations import CalibrationEffort, CalibrationOrigin
+from onnxq.calibrations import CalibrationEffort, ConvergencePoint
 from onnxq.datasets.values import StoredRows
 from onnxq.errors import UsageError
 from onnxq.events import Tell
 from onnxq.findings import Finding
 from onnxq.stages import CalibrateRequest, StatisticsParts
-
-OpenCollection: TypeAlias = Callable[[NamedRuns], AbstractContextManager[Collection]]
-"""Makes ready what collects statistics of the tensors that are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +62,7 @@ class Gathering:
 
     request: CalibrateRequest
     tensors: tuple[str, ...]
-    open_collection: OpenCollection
+    open_collection: Callable[[NamedRuns], AbstractContextManager[Collection]]
     choose: Choose
     tell: Tell
     begun: float = field(default_factory=time.perf_counter)
@@ -92,9 +88,17 @@ def gather_statistics(gathering: Gathering, rows: StoredRows) -> Gathered:
     identity = identify_statistics(
         request.model, rows, runs.feeds, stride=request.stride, stop_early=request.stop_early
     )
-    with open_cache(request.cache_folder, identity, part=cache_part(request.shard)) as cache:
-        known, effort = _recall_or_look(gathering, runs, cache)
-        findings = (*describe_batches(runs.feeds), *cache.findings)
+    with open_looking(
+        gathering.tensors,
+        runs,
+        identity,
+        partial(gathering.open_collection, runs),
+        cache_folder=request.cache_folder,
+        tell=gathering.tell,
+        begun=gathering.begun,
+    ) as looking:
+        known, points = _look(gathering, looking)
+        effort, findings = looking.effort(), tuple(looking.findings)
     collected = CollectedStatistics(
         identity=identity,
         row_names=runs.names,
@@ -103,7 +107,9 @@ def gather_statistics(gathering: Gathering, rows: StoredRows) -> Gathered:
         tensors={name: known[name] for name in gathering.tensors},
     )
     return Gathered(
-        collected=collected, effort=_with_rows(effort, gathering, collected), findings=findings
+        collected=collected,
+        effort=_with_rows(replace(effort, convergence=points), gathering, collected),
+        findings=(*describe_batches(runs.feeds), *findings),
     )
 
 
@@ -138,71 +144,22 @@ def merge_statistics(gathering: Gathering, parts: StatisticsParts) -> Gathered:
     return Gathered(collected=merged, effort=_with_rows(effort, gathering, merged))
 
 
-def _recall_or_look(
-    gathering: Gathering, runs: NamedRuns, cache: Cache
-) -> tuple[Statistics, CalibrationEffort]:
-    request, tensors = gathering.request, gathering.tensors
-    chosen = range(request.shard.number - 1, len(runs.feeds), request.shard.total)
-    start = cache.load(tensors)
-    # Where it may stop early, an entry is kept at the end alone: what there is, is all.
-    is_known = all(name in start for name in tensors) and (
-        request.stop_early or all(start[name].row_seen[chosen].all() for name in tensors)
-    )
-    if is_known and is_settled(start):
-        return start, _effort("cached", stride=request.stride)
-    with gathering.open_collection(runs) as collection:
-        known, effort = (
-            _look_until_settled(gathering, collection)
-            if request.stop_early
-            else _look_at_all(gathering, collection, chosen, start, cache)
-        )
-        took = collection.read_effort()
-    cache.keep(known)
-    return known, replace(
-        effort,
-        passes=len(collection.plan.passes),
-        cap_bytes=collection.plan.cap_bytes,
-        predicted_peak_bytes=collection.plan.predicted_peak_bytes,
-        peak_bytes=took.peak_bytes,
-        cpu_seconds=took.cpu_seconds,
-    )
+def _look(
+    gathering: Gathering, looking: Looking
+) -> tuple[Statistics, tuple[ConvergencePoint, ...]]:
+    request, feeds = gathering.request, looking.runs.feeds
+    if not request.stop_early:
+        chosen = range(request.shard.number - 1, len(feeds), request.shard.total)
+        return looking.look(chosen, cache_part(request.shard)), ()
+    rounds = count()
 
-
-def _look_at_all(
-    gathering: Gathering,
-    collection: Collection,
-    chosen: Sequence[int],
-    start: Statistics,
-    cache: Cache,
-) -> tuple[Statistics, CalibrationEffort]:
-    before = time.perf_counter() - gathering.begun
-    found = collection.collect(
-        chosen, start=start, keep=Checkpoints(cache.keep), tell=gathering.tell
-    )
-    predicted = before + found.predicted_seconds if found.predicted_seconds else 0.0
-    origin: CalibrationOrigin = "resumed" if start else "computed"
-    effort = _effort(origin, stride=collection.stride)
-    return found.statistics, replace(effort, predicted_seconds=predicted)
-
-
-def _look_until_settled(
-    gathering: Gathering, collection: Collection
-) -> tuple[Statistics, CalibrationEffort]:
     def collect(chosen: Sequence[int], start: Statistics) -> Statistics:
-        return collection.collect(
-            chosen, start=start, keep=keep_nothing, tell=gathering.tell
-        ).statistics
+        # What a round looks at does not depend on what is made of it: any recipe finds it again.
+        found = looking.look(chosen, f"round {next(rounds)}")
+        return {name: start[name].merge(one) if start else one for name, one in found.items()}
 
-    feeds = collection.rows.feeds
-    settled: Converged = converge(
-        collect, gathering.choose, len(feeds), batch_rows=feeds.batch_rows
-    )
-    effort = _effort("computed", stride=collection.stride)
-    return settled.statistics, replace(effort, convergence=settled.points)
-
-
-def _effort(origin: CalibrationOrigin, *, stride: int) -> CalibrationEffort:
-    return CalibrationEffort(origin=origin, rows=0, given_rows=0, tensors=0, stride=stride)
+    settled = converge(collect, gathering.choose, len(feeds), batch_rows=feeds.batch_rows)
+    return settled.statistics, settled.points
 
 
 def _with_rows(

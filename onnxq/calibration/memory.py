@@ -34,7 +34,9 @@ class Probe:
         preparing_bytes: Most memory while the model was prepared, before there are statistics.
         opening_bytes: Most memory while a session is opened.
         session_bytes: Memory of the open session.
-        run_bytes: Memory that a run takes beside the tensors that are watched, inputs included.
+        run_bytes: Memory that a run takes where nothing is watched.
+        input_bytes: What it is fed.
+        activation_bytes: All activations together, whether watched or not.
         counting_bytes: Memory that each thread counts with.
         tensor_bytes: Size of each tensor that is watched, in the order of the graph.
     """
@@ -44,6 +46,8 @@ class Probe:
     opening_bytes: int
     session_bytes: int
     run_bytes: int
+    input_bytes: int
+    activation_bytes: int
     counting_bytes: int
     tensor_bytes: Mapping[str, int]
 
@@ -105,8 +109,18 @@ def statistics_bytes(tensors: int, runs: int) -> int:
 
 
 def _room(probe: Probe, left_bytes: int, threads: int) -> int:
-    """Return how many bytes of tensors each thread may hold."""
-    return (left_bytes - probe.session_bytes) // threads - probe.run_bytes - probe.counting_bytes
+    """Return how many bytes of tensors each thread may hold, at least."""
+    return (left_bytes - probe.session_bytes) // threads - _thread_bytes(probe, 0)
+
+
+def _thread_bytes(probe: Probe, held: int) -> int:
+    """Return what a thread takes that watches tensors of so many bytes.
+
+    They are held to the end of the run. As large a share of what a run holds anyway as they are
+    of all activations is among them.
+    """
+    beside = probe.run_bytes * (1 - held / max(probe.activation_bytes, 1))
+    return probe.input_bytes + probe.counting_bytes + held + math.ceil(beside)
 
 
 def _split(probe: Probe, room: int) -> tuple[tuple[str, ...], ...]:
@@ -125,9 +139,9 @@ def _split(probe: Probe, room: int) -> tuple[tuple[str, ...], ...]:
 def _plan(
     probe: Probe, passes: tuple[tuple[str, ...], ...], fixed: int, cap_bytes: int, threads: int
 ) -> CollectingPlan:
-    held = [sum(probe.tensor_bytes[name] for name in names) for names in passes]
-    each = probe.run_bytes + probe.counting_bytes + max(held, default=0)
-    running = probe.session_bytes + (threads * each if passes else 0)
+    held = (sum(probe.tensor_bytes[name] for name in names) for names in passes)
+    each = max((_thread_bytes(probe, size) for size in held), default=0)
+    running = probe.session_bytes + threads * each
     return CollectingPlan(
         passes=passes,
         threads=threads,

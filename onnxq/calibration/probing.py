@@ -49,7 +49,8 @@ def probe_run(
     Raises:
         InferenceError: If onnxruntime cannot load or run the model.
     """
-    sizes = _sizes(proto, tensors, inputs, folder)
+    known = _sizes(proto, tensors, inputs, folder)
+    sizes = {name: known[name] for name in in_graph_order(proto.graph, tensors)}
     made = [name for name in sizes if name not in inputs]
     give_back_memory()
     with watch_effort(base_bytes) as read_effort:
@@ -66,7 +67,9 @@ def probe_run(
         preparing_bytes=preparing_bytes,
         opening_bytes=opening.peak_bytes,
         session_bytes=max(0, opened - base_bytes),
-        run_bytes=max(0, grown - held) + sum(array.nbytes for array in inputs.values()),
+        run_bytes=max(0, grown - held),
+        input_bytes=sum(array.nbytes for array in inputs.values()),
+        activation_bytes=_FLOAT_BYTES * sum(known.values()),
         counting_bytes=_counting_bytes(max(sizes.values(), default=0)),
         tensor_bytes={name: _FLOAT_BYTES * size for name, size in sizes.items()},
     )
@@ -80,13 +83,13 @@ def _counting_bytes(largest: int) -> int:
 def _sizes(
     proto: onnx.ModelProto, tensors: Sequence[str], inputs: Mapping[str, Array], folder: Path
 ) -> dict[str, int]:
-    """Return how many values tensors have, in the order of the graph."""
+    """Return how many values tensors have; all of those asked for, and others."""
     known = infer_sizes(proto, {name: array.shape for name, array in inputs.items()})
     known |= {name: array.size for name, array in inputs.items()}
     unknown = [name for name in tensors if name not in known]
     if unknown:
         known |= _count(proto, unknown, inputs, folder)
-    return {name: known[name] for name in in_graph_order(proto.graph, tensors)}
+    return known
 
 
 def _count(

@@ -61,7 +61,8 @@ def lowest_untied_top(statistics: TensorStatistics, bins: Histogram) -> float:
     row_highs = np.sort(statistics.row_highs[statistics.row_highs <= high].astype(np.float64))
     values = np.cumsum(bins.weights[::-1])[::-1]
     rows = len(row_highs) - np.searchsorted(row_highs, bins.lows)
-    untied = bins.lows[values == rows]
+    tied = np.flatnonzero(values != rows)
+    untied = bins.lows[tied[-1] + 1 :] if tied.size else bins.lows
     if not untied.size:
         return high
     # What lies less than half a step below the end becomes the highest integer as well.

@@ -125,6 +125,5 @@ def _following(done: Calibration, out: str) -> str:
         return command_text(("onnxq", "quantize", model, "--ranges", *ranges))
     statistics = [path_in(out, name) for name in done.files if name.endswith(_STATISTICS)]
     merge = command_text(("onnxq", "merge", model, *statistics))
-    return (
-        f"with {'that' if rest == 1 else 'those'} of the other {count_noun(rest, 'part')}: {merge}"
-    )
+    others = "that of the other part" if rest == 1 else f"those of the other {rest} parts"
+    return f"with {others}: {merge}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onnxq.datasets.images import EncodedImage
 
 _BATCH_ROWS = 1024
+_MISSING_HINT = "Fill such values in, or leave their rows out."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +48,11 @@ class ArrowRows(Table):
         block_rows = max(1, min(_BATCH_ROWS, BLOCK_BYTES // max(1, row_bytes)))
         for rows, taken in self._taken(columns, indices, block_rows):
             if array.columns:
-                parts = [self._values(taken.column(name), name, rows) for name in columns]
-                yield np.stack(parts, axis=1)
+                parts = (self._values(taken.column(name), name, rows) for name in columns)
+                yield np.stack([*parts], axis=1)
                 continue
-            column = taken.column(array.name)
-            for start, stop in equal_stretches(self._shapes(array, column, rows)):
-                part = column.slice(start, stop - start)
+            for start, stop in equal_stretches(self._shapes(array, taken.column(0), rows)):
+                part = taken.column(0).slice(start, stop - start)
                 yield self._values(part, array.name, rows[start:stop])
 
     def _taken(
@@ -72,9 +72,7 @@ class ArrowRows(Table):
         if not self._may_differ(array):
             return super().shapes_of(array, indices)
         blocks = self._taken((array.name,), indices, _BATCH_ROWS)
-        return np.concatenate(
-            [self._shapes(array, taken.column(array.name), rows) for rows, taken in blocks]
-        )
+        return np.concatenate([self._shapes(array, taken.column(0), at) for at, taken in blocks])
 
     def _may_differ(self, array: RawArray) -> bool:
         """Whether rows are lists, or images whose size preprocessing leaves to them."""
@@ -88,23 +86,22 @@ class ArrowRows(Table):
             return same_shapes(array.row_shape, len(rows))
         if not array.images:
             lengths = compute.list_value_length(_plain(column)).to_numpy(zero_copy_only=False)
-            return lengths.astype(np.int64)[:, np.newaxis]
+            return np.asarray(lengths, np.int64).reshape(-1, 1)
         from onnxq.datasets.images import read_image_size  # noqa: PLC0415 - needs an extra
 
-        subjects = [f"{array.name}, row {row} of {self.title}," for row in rows]
-        sizes = [
-            final_size(read_image_size(_encoded(scalar, subject)), self.spec, subject)
-            for scalar, subject in zip(column, subjects, strict=True)
-        ]
-        return np.array([(*size, array.row_shape[-1]) for size in sizes], np.int64)
+        shapes = []
+        for scalar, row in zip(column, rows, strict=True):
+            subject = f"{array.name}, row {row} of {self.title},"
+            size = final_size(read_image_size(_encoded(scalar, subject)), self.spec, subject)
+            shapes.append((*size, array.row_shape[-1]))
+        return np.array(shapes, np.int64)
 
     def _values(self, column: pa.Array, name: str, rows: Indices) -> Array:
         array = self.arrays[name]
         if column.null_count:
             missing = int(rows[np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0]])
             message = f"row {missing} of column {name!r} in {self.title} has no value."
-            hint = "Fill such values in, or leave their rows out."
-            raise DatasetError(message, code="OQ123", hint=hint)
+            raise DatasetError(message, code="OQ123", hint=_MISSING_HINT)
         if array.is_text:
             return np.array(_plain(column).to_pylist(), TEXT)
         if array.images:
@@ -129,8 +126,7 @@ class ArrowRows(Table):
             values = _plain(values.flatten())
         if values.null_count:
             message = f"lists in column {array.name!r} of {self.title} have missing values."
-            hint = "Fill such values in, or leave their rows out."
-            raise DatasetError(message, code="OQ123", hint=hint)
+            raise DatasetError(message, code="OQ123", hint=_MISSING_HINT)
         numbers: Array = values.to_numpy(zero_copy_only=False)
         return numbers.reshape(len(column), *row_shape)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from onnxq.datasets.fitting import RowFit
-from onnxq.datasets.layouts import changed_shape, fitting_ways, may_be_whole
-from onnxq.datasets.misfits import ragged_misfit
+from onnxq.datasets.layouts import Layout, Way, changed_shape, fitting_ways, may_be_whole
+from onnxq.datasets.misfits import Shape, ragged_misfit
 from onnxq.datasets.opening import OpenRows
 from onnxq.datasets.row_arrays import is_ragged, same_shapes
 from onnxq.datasets.splitting import Indices
+from onnxq.errors import DatasetError
 from onnxq.findings import Finding
-from onnxq.tensors import TensorSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +55,7 @@ def choose(opened: OpenRows, indices: Indices) -> ChosenRows:
         DatasetError: OQ121, if rows differ in shape where the model does not leave them to; OQ126
             or OQ127, if a row cannot be used.
     """
-    names = opened.origin.name_rows(indices)
-    inputs = tuple(fit.wanted for fit in opened.fits)
-    shaped = [
-        _fit_shapes(fit, opened.origin.shapes_of(fit.array, indices), names, inputs)
-        for fit in opened.fits
-    ]
+    shaped = [_fit_shapes(opened, fit, indices) for fit in opened.fits]
     fits = tuple(fit for fit, _ in shaped)
     return ChosenRows(replace(opened, fits=fits), indices, tuple(shapes for _, shapes in shaped))
 
@@ -103,30 +98,29 @@ def _differing(ragged: dict[str, Indices], title: str) -> Finding:
     )
 
 
-def _fit_shapes(
-    fit: RowFit, given: Indices, names: list[str], inputs: tuple[TensorSpec, ...]
-) -> tuple[RowFit, Indices]:
+def _fit_shapes(opened: OpenRows, fit: RowFit, indices: Indices) -> tuple[RowFit, Indices]:
     """Return how rows are fed, all in one way, and the shape that each has then."""
+    given = opened.origin.shapes_of(fit.array, indices)
     if not is_ragged(given) and tuple(given[0].tolist()) == fit.array.row_shape:
         return fit, same_shapes(fit.row_shape, len(given))
     distinct, firsts, which = np.unique(given, axis=0, return_index=True, return_inverse=True)
     shapes = [fit.preprocessed_shape(tuple(shape)) for shape in distinct.tolist()]
-    whole = may_be_whole(fit.wanted, inputs)
-    ways = [fitting_ways(shape, fit.wanted, may_be_whole=whole) for shape in shapes]
-    first, *others = np.argsort(firsts).tolist()
-    common = [way for way in ways[first] if all(way in other for other in ways)]
-    if not common:
-        odd = next(
-            at for at in (first, *others) if not ways[at] or not {*ways[at]} & {*ways[first]}
-        )
-        pair = (first if odd != first else others[0], odd)
-        raise ragged_misfit(
-            fit.wanted,
-            fit.array,
-            tuple(tuple(distinct[at].tolist()) for at in pair),
-            tuple(names[firsts[at]] for at in pair),
-        )
-    layout, is_whole = common[0]
+    whole = may_be_whole(fit.wanted, tuple(one.wanted for one in opened.fits))
+    every = (Way(layout, is_whole) for is_whole in (False, True) for layout in Layout)
+    ways = (Way(fit.layout, fit.is_whole), *every)
+    for at in np.argsort(firsts):  # the first row that does not fit is named
+        mine = fitting_ways(shapes[at], fit.wanted, may_be_whole=whole)
+        ways = tuple(way for way in ways if way in mine)
+        if not ways:
+            raise _misfit(opened, fit, tuple(distinct[at].tolist()), indices[[firsts[at]]])
+    layout, is_whole = ways[0]
     fed = np.array([changed_shape(shape, layout) for shape in shapes], np.int64)
     like = replace(fit, layout=layout, is_whole=is_whole)
     return like, fed.reshape(len(shapes), -1)[which.reshape(-1)]
+
+
+def _misfit(opened: OpenRows, fit: RowFit, shape: Shape, index: Indices) -> DatasetError:
+    """Name a row that does not fit beside the first of all, which does."""
+    names = opened.origin.name_rows(np.concatenate([[0], index]))
+    shapes = (fit.array.row_shape, shape)
+    return ragged_misfit(fit.wanted, fit.array, shapes, (names[0], names[1]))

@@ -78,7 +78,7 @@ class Way(NamedTuple):
 def fitting_ways(
     row_shape: tuple[int, ...], wanted: TensorSpec, *, may_be_whole: bool
 ) -> tuple[Way, ...]:
-    """Return every way in which a row fits an input, as a row of a batch first.
+    """Return every way in which a row fits an input, the likeliest first: as a row of a batch.
 
     Args:
         row_shape: Of a row as it is.
@@ -91,10 +91,12 @@ def fitting_ways(
     batched = fitting_layouts(row_shape, wanted.shape[1:]) if wanted.shape else ()
     may_be_whole = may_be_whole or not wanted.shape
     whole = fitting_layouts(row_shape, wanted.shape) if may_be_whole else ()
-    return (
-        *(Way(layout, is_whole=False) for layout in batched),
-        *(Way(layout, is_whole=True) for layout in whole),
-    )
+    ways = [Way(layout, is_whole=False) for layout in batched]
+    ways += [Way(layout, is_whole=True) for layout in whole]
+    as_it_is = Way(Layout.AS_IS, is_whole=True)
+    if as_it_is in ways and wanted.has_free_batch and Layout.AS_IS not in batched:
+        ways.sort(key=lambda way: way != as_it_is)  # [1, 4] for [M, 4] is no row [4] of a batch
+    return tuple(ways)
 
 
 def may_be_whole(spec: TensorSpec, inputs: tuple[TensorSpec, ...]) -> bool:

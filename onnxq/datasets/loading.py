@@ -15,6 +15,7 @@ from onnxq.datasets.labels import NO_LABELS
 from onnxq.datasets.matching import LABEL_KEY, find_labels
 from onnxq.datasets.opening import OpenRows, describe_rows, fed_blocks, load_labels, open_rows
 from onnxq.datasets.origins import Opening
+from onnxq.datasets.overlaps import describe_overlap
 from onnxq.datasets.pixels import preprocessed_shape
 from onnxq.datasets.row_arrays import HeldRows, equal_stretches, kinds_of
 from onnxq.datasets.splitting import Indices, choose_rows, split_rows
@@ -247,27 +248,13 @@ def _check_space(jobs: list[_Job], folder: Path) -> None:
     raise DatasetError(message, code="OQ127", hint=hint)
 
 
-def _describe_overlap(jobs: list[_Job], stored: dict[str, StoredPart]) -> list[Finding]:
+def _describe_overlap(jobs: list[_Job], stored: dict[str, StoredPart]) -> tuple[Finding, ...]:
     if not {_CALIBRATION, _EVALUATION} <= set(stored):
-        return []
-    judged = set(stored[_EVALUATION].digests)
-    digests = stored[_CALIBRATION].digests
-    shared = sum(digest in judged for digest in digests)
-    if not shared:
-        return []
-    title = jobs[-1].opened.title
-    reason = "" if len(jobs) > 1 else f", because {title} holds rows more than once"
-    message = f"{shared} of {len(digests)} calibration rows are evaluation rows as well{reason}."
-    return [
-        Finding(
-            code="OQ141",
-            subject=title,
-            message=message,
-            evidence={"shared_rows": shared, "calibration_rows": len(digests)},
-            fix="Calibrate on other rows: these flatter the quantized models.",
-            severity="warning",
-        )
-    ]
+        return ()
+    titles = jobs[-1].opened.title, jobs[0].opened.title
+    return describe_overlap(
+        stored[_CALIBRATION], stored[_EVALUATION], titles, is_split=len(jobs) == 1
+    )
 
 
 def _counter(tell: Tell, total: int) -> Callable[[int], None]:

@@ -35,8 +35,8 @@ def split_rows(count_rows: int, seed: int, most_rows: int = 0) -> tuple[Indices,
         most_rows: Most rows to calibrate on; 0 takes the default, a fifth and at most 256.
 
     Returns:
-        Calibration and evaluation indices, each ascending, disjoint, complete. Calibration gets what
-        was asked for and evaluation at least one row; of a single row calibration gets none.
+        Calibration and evaluation indices, each ascending, disjoint, complete. Calibration gets
+        what was asked for and evaluation at least one row; of a single row calibration gets none.
     """
     usual = min(MAX_CALIBRATION_ROWS, max(1, count_rows // CALIBRATION_SHARE))
     share = min(most_rows, count_rows - 1) if most_rows else usual

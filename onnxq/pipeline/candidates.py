@@ -113,7 +113,7 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
     calibrated = calibrate_for(
         site.bench,
         site.foundation.prepared.model,
-        site.foundation.rows.calibration,
+        site.foundation.rows,
         orders,
         site.plan.calibrating,
         threads=site.plan.course.work_threads,

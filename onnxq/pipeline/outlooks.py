@@ -26,6 +26,9 @@ _TOOLS_BYTES = 220 * 10**6
 
 _COPIES_IN_MEMORY = 4
 
+_CALIBRATOR_BYTES = 80 * 10**6
+"""What a process weighs that calibrates, before it does and without the model, measured."""
+
 _NS_PER_S = 1e9
 
 
@@ -41,12 +44,33 @@ class Outlook:
     given: Given
     found: EstimateResult
 
-    def row_seconds(self, rows: int, *, cost: float = 1.0, children: int = 1) -> tuple[float, str]:
+    def row_seconds(self, rows: int, *, children: int = 1) -> tuple[float, str]:
         """Return the time that so many rows take in some processes, and what that rests on."""
         if self.found.row_ns < 0 or rows < 0:
             return 0.0, ""
-        seconds = rows * cost * self.found.row_ns / _NS_PER_S
+        seconds = rows * self.found.row_ns / _NS_PER_S
         return children * CHILD_S + seconds, "a few rows were run"
+
+    def calibration_seconds(self, parts: int = 1) -> tuple[float, str]:
+        """Return the time that calibrating on one of some parts takes, and what that rests on."""
+        found = self.found
+        if found.calibration_row_ns < 0 or found.calibration_rows < 0:
+            return 0.0, ""
+        seconds = found.calibration_rows * found.calibration_row_ns / _NS_PER_S / parts
+        passes = found.calibration_passes
+        extra = f"; {passes} passes, to keep its memory in bounds" if passes > 1 else ""
+        return CHILD_S + seconds, f"a few rows were calibrated on{extra}"
+
+    def peak_bytes(self) -> int:
+        """Return the peak of the largest child, as far as it is known; -1 where it is not."""
+        found = self.found
+        if found.peak_bytes < 0:
+            return -1
+        calibrating = 0
+        if found.calibration_peak_bytes > 0 and found.calibration_rows:
+            calibrating = _CALIBRATOR_BYTES + found.file_bytes + found.calibration_peak_bytes
+        quantizing = _TOOLS_BYTES + _COPIES_IN_MEMORY * found.file_bytes
+        return max(found.peak_bytes, quantizing, calibrating)
 
     def stored_bytes(self, models: int) -> int:
         """Return what the rows and the outputs of so many models take; -1 for unknown."""
@@ -123,20 +147,24 @@ def disk_bytes(outlooks: Sequence[Outlook], files: int) -> int:
 
 def memory_bytes(outlooks: Sequence[Outlook]) -> int:
     """Reckon the peak of a child of a verb, in bytes; 0 for unknown."""
-    found = [outlook.found for outlook in outlooks]
-    if any(one.peak_bytes < 0 for one in found):
-        return 0
-    return max(
-        max(one.peak_bytes, _TOOLS_BYTES + _COPIES_IN_MEMORY * one.file_bytes) for one in found
-    )
+    peaks = [outlook.peak_bytes() for outlook in outlooks]
+    return max(peaks) if min(peaks) >= 0 else 0
 
 
-def note_unknown(outlook: Outlook) -> Finding:
-    """Say why it is not known what running a model costs."""
-    name = source_path(outlook.given.source)
-    why = outlook.found.not_timed or "it is not ONNX yet, and no framework is loaded for a plan"
-    return Finding(
-        code="OQ208",
-        subject=name,
-        message=f"What running it costs cannot be told before: {why}.",
+def note_unknown(outlook: Outlook) -> tuple[Finding, ...]:
+    """Say what running or calibrating a model costs cannot be told, and why."""
+    found = outlook.found
+    unknown = {}
+    if found.row_ns < 0:
+        late = "it is not ONNX yet, and no framework is loaded for a plan"
+        unknown["running"] = found.not_timed or late
+    if found.not_calibrated and found.calibration_rows:
+        unknown["calibrating"] = found.not_calibrated
+    return tuple(
+        Finding(
+            code="OQ208",
+            subject=source_path(outlook.given.source),
+            message=f"What {doing} it costs cannot be told before: {why.rstrip('.')}.",
+        )
+        for doing, why in unknown.items()
     )

@@ -75,9 +75,6 @@ _JUDGING = 2
 _LEAST_BLOCKS = 5
 """Of fresh processes of every model: latency takes as long as these, whatever ``--seconds``."""
 
-_CALIBRATION_COST = 1.5
-"""Calibrating a row over running it (scripts/bench will hold the figure to account)."""
-
 
 def describe_run(plan: RunPlan) -> Plan:
     """Say what a run would do.
@@ -174,7 +171,7 @@ def describe_calibration(plan: CalibratePlan) -> Plan:
         _convert_step(plan.given),
         *([] if merges else [_load_step(rows)]),
         _step("prepare", source_path(plan.given.source), _PREPARE_S, "usual"),
-        *([] if merges else _calibrate_steps(outlook, built)),
+        *([] if merges else _calibrate_steps(outlook, built, plan.calibrating.shard.total)),
     )
     shard = plan.calibrating.shard
     ranges = (ranges_file(plan.given.source),) if shard == WHOLE else ()
@@ -249,13 +246,15 @@ def _recipe_steps(
                 yield _judge_step(outlook, alias)
 
 
-def _calibrate_steps(outlook: Outlook, built: Mapping[str, Recipe]) -> Iterator[PlannedStep]:
+def _calibrate_steps(
+    outlook: Outlook, built: Mapping[str, Recipe], parts: int = 1
+) -> Iterator[PlannedStep]:
     rows = outlook.found.calibration_rows
     if rows and any(map(needs_rows, built.values())):
         yield _step(
             "calibrate",
             count_noun(rows, "row") if rows > 0 else "rows",
-            *outlook.row_seconds(rows, cost=_CALIBRATION_COST),
+            *outlook.calibration_seconds(parts),
         )
 
 
@@ -309,7 +308,7 @@ def _plan(
         files=(*files, *beside),
         disk_bytes=disk_bytes(outlooks, len(files)),
         memory_bytes=memory_bytes(outlooks),
-        findings=tuple(note_unknown(one) for one in outlooks if one.found.row_ns < 0),
+        findings=tuple(finding for one in outlooks for finding in note_unknown(one)),
         calibration_bytes=max(found.calibration_peak_bytes, 0),
         calibration_passes=max(found.calibration_passes, 0),
     )

@@ -128,7 +128,7 @@ def _calibrate(
     return calibrate_for(
         bench,
         model,
-        rows.calibration,
+        rows,
         plan.orders,
         plan.calibrating,
         threads=plan.course.work_threads,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from onnxq.datasets.values import CalibrationSet, NoRows
+from onnxq.calibrations import CalibrationEffort
+from onnxq.datasets.values import CalibrationSet, EvaluationSet, NoRows
 from onnxq.errors import Interrupted, OnnxqError
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
@@ -15,8 +16,11 @@ from onnxq.recipe_kinds import StaticQdq, ranges_key
 from onnxq.reports import Failed, Skipped
 from onnxq.stages import (
     CALIBRATE,
+    COVERAGE,
     CalibrateRequest,
     CalibrateResult,
+    CoverageRequest,
+    LoadRowsResult,
     RangesAsked,
     StatisticsParts,
 )
@@ -75,7 +79,7 @@ def calibrate(
 def calibrate_for(
     bench: Bench,
     model: OnnxModel,
-    rows: CalibrationSet | NoRows,
+    rows: LoadRowsResult,
     orders: Mapping[str, Order],
     how: Calibrating,
     *,
@@ -86,7 +90,7 @@ def calibrate_for(
     Args:
         bench: Where the stage is carried out.
         model: The prepared model.
-        rows: Rows to calibrate on.
+        rows: Rows to calibrate on, and rows to judge on, which should be like them.
         orders: The recipes.
         how: Everything else.
         threads: Worker threads.
@@ -95,15 +99,42 @@ def calibrate_for(
         Path of the ranges by key; or the row of every recipe that needs them, without its name.
     """
     asked = asked_ranges(orders)
-    if not asked or not isinstance(rows, CalibrationSet):
+    if not asked or not isinstance(rows.calibration, CalibrationSet):
         reason = "no rows to calibrate on: give --calib, or more rows with --data"
         return Skipped(alias="", recipe="", reason=reason)
     try:
-        return calibrate(bench, model, rows, asked, how, threads=threads).ranges
+        found = calibrate(bench, model, rows.calibration, asked, how, threads=threads)
+        _check_coverage(bench, model, rows.evaluation, asked[0], found, threads=threads)
     except Interrupted:
         raise
     except OnnxqError as error:
         return Failed(alias="", recipe="", code=error.code, reason=error.message, hint=error.hint)
+    return found.ranges
+
+
+def _check_coverage(
+    bench: Bench,
+    model: OnnxModel,
+    evaluation: EvaluationSet | NoRows,
+    asked: RangesAsked,
+    found: CalibrateResult,
+    *,
+    threads: int,
+) -> None:
+    """Look whether rows to judge on are like those that ranges were calibrated on."""
+    if not isinstance(evaluation, EvaluationSet):
+        return
+    request = CoverageRequest(
+        model=model,
+        ranges=found.ranges[ranges_key(asked.recipe, asked.scope)],
+        scope=asked.scope,
+        evaluation=evaluation,
+        threads=threads,
+        activation=asked.recipe.activation,
+        statistics=found.statistics,
+    )
+    checked = bench.run(COVERAGE, request, f"{evaluation.rows.count_rows} rows")
+    bench.findings.extend(checked.findings)
 
 
 def given_ranges(
@@ -112,7 +143,7 @@ def given_ranges(
     """Take the ranges that recipes need from a file.
 
     Args:
-        bench: In whose work folder they are put.
+        bench: In whose work folder they are put; it takes down that they were given.
         model: The prepared model.
         file: As ``calibrate`` and ``quantize`` write it.
         orders: The recipes.
@@ -128,11 +159,19 @@ def given_ranges(
     read = read_ranges_file(Path(file))
     folder = bench.place.new_folder("ranges")
     paths: dict[str, str] = {}
+    tensors: set[str] = set()
     for asked in asked_ranges(orders):
         key = ranges_key(asked.recipe, asked.scope)
         path = folder / f"ranges-{key}.json"
-        path.write_bytes(msgspec.json.encode(find_ranges(read, key, model.sha256)))
+        found = find_ranges(read, key, model.sha256)
+        path.write_bytes(msgspec.json.encode(found))
+        tensors.update(found.ranges)
         paths[key] = str(path)
+    bench.efforts.append(
+        CalibrationEffort(
+            origin="given", rows=read.rows, given_rows=read.rows, tensors=len(tensors)
+        )
+    )
     return paths
 
 

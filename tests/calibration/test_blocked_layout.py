@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxq.calibration import blocked_layout
 from onnxq.calibration.blocked_layout import open_unordered, uncover_blocks
 from onnxq.calibration.edges import open_exposed, write_exposed
+from onnxq.calibration.exposure import expose
 from onnxq.errors import InferenceError
 from onnxq.runtime import open_predict
 
@@ -95,6 +96,19 @@ def test_values_are_those_of_the_plain_way_row_by_row(proto, tensors, rows, tmp_
     expected = open_predict(path)(rows_of(rows))
     assert_same_values(open_exposed(proto, tmp_path, tensors)(rows_of(rows)), expected)
     assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
+
+
+@pytest.mark.parametrize(("proto", "tensors"), CASES.values(), ids=CASES)
+def test_each_tensor_has_the_same_values_whatever_is_watched_with_it(proto, tensors, tmp_path):
+    path = tmp_path / "plain.onnx"
+    write_exposed(proto, tensors, path)
+    expected = open_predict(path)(rows_of(2))
+    made = [name for name in tensors if name != "x"]
+    with expose(proto, tmp_path, tensors) as open_part:
+        for part in (made, *([name] for name in made)):
+            if part:
+                found = open_part(part)(rows_of(2))
+                assert_same_values(found, {name: expected[name] for name in part})
 
 
 def test_the_model_is_left_as_it_was(tmp_path):

@@ -7,13 +7,15 @@ MB = 10**6
 STATISTICS = statistics_bytes(1, 100)
 
 
-def probe(*tensor_mb, session=50, opening=60, preparing=0):
+def probe(*tensor_mb, session=50, opening=60, preparing=0, run=0):
     return Probe(
         base_bytes=7,
         preparing_bytes=preparing * MB,
         opening_bytes=opening * MB,
         session_bytes=session * MB,
-        run_bytes=5 * MB,
+        run_bytes=run * MB,
+        input_bytes=5 * MB,
+        activation_bytes=2 * sum(tensor_mb) * MB,
         counting_bytes=2 * MB,
         tensor_bytes={f"t{i}": size * MB for i, size in enumerate(tensor_mb)},
     )
@@ -28,6 +30,12 @@ def test_one_pass_where_there_is_room():
     assert plan.passes == (("t0", "t1", "t2"),)
     assert (plan.threads, plan.cap_bytes, plan.base_bytes) == (2, 1000 * MB, 7)
     assert plan.predicted_peak_bytes == 3 * STATISTICS + (50 + 2 * (5 + 2 + 60)) * MB
+
+
+def test_what_a_run_holds_anyway_is_counted_once():
+    """Half of all activations is watched: so is half of what is alive at any time."""
+    plan = planned(probe(10, 20, 30, run=8), 1000)
+    assert plan.predicted_peak_bytes == 3 * STATISTICS + (50 + 2 * (5 + 2 + 60 + 4)) * MB
 
 
 def test_a_thread_is_given_up_before_a_pass_is_added():

@@ -242,8 +242,9 @@ def test_a_fixed_batch_takes_ragged_rows_of_one_shape_together(tmp_path):
     assert (feeds.dropped_rows, feeds.repeated_rows) == (1, 3)
     (said,) = describe_batches(feeds)
     assert said.message == (
-        "The model takes 2 rows at a time: of 8 calibration rows, 1 were left over and not used "
-        "and rows were repeated 3 times to fill batches."
+        "The model takes 2 rows at a time, of one shape and with the same values where inputs have "
+        "no batch axis: 1 of 8 calibration rows were left over and not used, and 3 places in "
+        "batches were filled with rows that stood in them already."
     )
     ranges, result = calibrated(fully_convolutional(batch=2), {"x": images()}, tmp_path / "a")
     assert [one.code for one in result.findings] == ["OQ153"]

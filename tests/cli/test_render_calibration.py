@@ -14,7 +14,7 @@ from sample_documents import (
 )
 from sample_reports import EFFORT, report, shipping
 
-from onnxq.calibrations import CalibrationEffort, ConvergencePoint
+from onnxq.calibrations import CalibrationEffort, ConvergencePoint, Shard
 from onnxq.cli.calibration_words import effort_lines
 from onnxq.cli.plan_words import plan_facts
 from onnxq.cli.range_columns import different_sets, range_columns, widest_first
@@ -110,11 +110,11 @@ def test_stopping_early_says_what_the_last_rows_still_changed():
 
 EFFORTS = st.builds(
     CalibrationEffort,
-    origin=st.sampled_from(["computed", "resumed", "cached", "merged", "given"]),
+    origin=st.sampled_from(["computed", "resumed"]),
     rows=st.integers(0, 10**6),
     given_rows=st.integers(0, 10**6),
     tensors=st.integers(0, 10**4),
-    passes=st.integers(0, 99),
+    passes=st.integers(1, 99),
     stride=st.integers(1, 10**4),
     cap_bytes=st.integers(0, 10**12),
     predicted_peak_bytes=st.integers(0, 10**12),
@@ -128,7 +128,12 @@ EFFORTS = st.builds(
 )
 
 
-@given(EFFORTS)
+@given(
+    EFFORTS
+    | st.builds(
+        replace, EFFORTS, origin=st.sampled_from(["cached", "merged", "given"]), passes=st.just(0)
+    )
+)
 def test_no_line_wraps_at_80_columns(effort):
     lines = effort_lines(effort)
     assert max(map(len, lines)) <= 80
@@ -245,6 +250,9 @@ def test_ranges_are_for_quantize_and_parts_are_for_merge():
     assert "Next  onnxq quantize resnet18.onnx --ranges out/resnet18.ranges.json\n" in whole
     part = flowed(render_calibration(shard_calibration(), Screen(), out="p 2", files=("a",)))
     assert "Next with those of the other 3 parts: onnxq merge resnet18.onnx 'p 2/" in part
+    half = replace(shard_calibration(), shard=Shard(number=1, total=2))
+    one = flowed(render_calibration(half, Screen(), files=("a",)))
+    assert "Next with that of the other part: onnxq merge" in one
     assert "Ranges of" not in part
     assert "on part 2 of 4 of 256 rows of train.npz" in part
     assert "Next" not in render_calibration(calibration(), Screen())

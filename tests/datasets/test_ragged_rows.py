@@ -320,3 +320,26 @@ def test_rows_with_the_same_values_in_another_shape_do_not_overlap(load, tmp_pat
     rows = [np.zeros(shape, np.float32) for shape in shapes]
     result = load(write_files(tmp_path / "rows", rows), grid, split=True)
     assert not [one for one in result.findings if one.code == "OQ141"]
+
+
+def test_one_chosen_row_that_does_not_fit_is_named_beside_the_first(load, tmp_path):
+    write_files(tmp_path / "rows" / "c", [np.arange(7)] + [np.arange(3)] * 9)
+    seed = next(s for s in range(9) if np.random.RandomState(s).permutation(10)[0] != 0)
+    with pytest.raises(DatasetError) as caught:
+        load(tmp_path / "rows", FIXED_TOKENS, limit_rows=1, seed=seed)
+    assert "[7] in c/00.npy and [3] in c/0" in caught.value.message
+
+
+@pytest.mark.parametrize("shapes", [((1, 4), (3, 4)), ((2, 4), (1, 4)), ((1, 4), (1, 4))])
+def test_all_rows_are_fed_in_one_way(load, tmp_path, shapes):
+    """A row of ``[1, 4]`` could be one of a batch, without its first axis; others could not."""
+    model = Signature(
+        (TensorSpec("x", "float32", ("N", 2)), TensorSpec("boxes", "float32", ("M", 4))), SCORES
+    )
+    (tmp_path / "rows").mkdir()
+    boxes = [np.ones(shape, np.float32) for shape in shapes]
+    for number, one in enumerate(boxes):
+        np.savez(tmp_path / "rows" / f"{number}.npz", x=np.ones(2, np.float32), boxes=one)
+    result = load(tmp_path / "rows", model)
+    assert result.evaluation.rows.whole == ("boxes",)
+    assert_same(rows_of(result.evaluation, "boxes"), boxes)

@@ -156,6 +156,6 @@ def test_a_scope_needs_fewer_ranges(kit_of):
     whole = kit.calibrate(RangesAsked(recipe=ALIASES["int8"]))
     scope = QuantizationScope(operators=("Gemm",))
     part = kit.calibrate(RangesAsked(recipe=ALIASES["int8"], scope=scope))
-    assert part.tensors < whole.tensors
+    assert part.effort.tensors < whole.effort.tensors
     found = open_predict(kit.quantize(ALIASES["int8"], scope).model.path)(kit.rows(1))["y"]
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
