@@ -31,7 +31,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
     1: (
         "tensors", "recipe_kinds", "sources", "targets", "measurements", "ranges",
         "calibrations", "findings",
-        "range_methods", "tensor_uses", "scopes", "recipe_facts", "recipe_files", "refused_recipes", "toml_tables",
+        "range_methods", "tensor_uses", "scopes", "recipe_facts", "recipe_files", "refused_recipes",
+        "toml_tables",
         "integer_tensors", "twins", "events",
         "packages", "providers", "side_files", "cache_folders", "ranges_files",
         "sniffing", "user_code", "metric_choices",

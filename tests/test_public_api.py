@@ -14,13 +14,13 @@ import onnxq
 from onnxq import errors, verbs
 
 NAMES = """
-    Built Calibration CalibrationReader Conversion ConversionError DatasetError Doctor Estimate Event
-    Failed Finding InferenceError InspectResult Interrupted LimitError Measured
+    Built Calibration CalibrationReader Conversion ConversionError DatasetError Doctor Estimate
+    Event Failed Finding InferenceError InspectResult Interrupted LimitError Measured
     MissingDependencyError NotApplicable NotProfiled OnnxqError OutputError ParityError Plan
     Profile Profiled Progressed Quantization QuantizationError RecipeError RecipeFacts Report
     Skipped SourceError StageDone StageError StageStarted StrictError Unavailable Unusable
-    UsageError Verdict __version__ calibrate convert doctor inspect merge plan profile quantize read_report
-    recipes run serving_snippet
+    UsageError Verdict __version__ calibrate convert doctor inspect merge plan profile quantize
+    read_report recipes run serving_snippet
 """
 
 

@@ -17,7 +17,13 @@ from onnxq.calibration.collecting import (
     collect_statistics,
     naming_run,
 )
-from onnxq.calibration.effort import ReadEffort, give_back_memory, resident_bytes, watch_effort
+from onnxq.calibration.effort import (
+    ReadEffort,
+    give_back_memory,
+    resident_bytes,
+    return_large_blocks,
+    watch_effort,
+)
 from onnxq.calibration.exposure import expose
 from onnxq.calibration.free_memory import allowed_bytes
 from onnxq.calibration.memory import CollectingPlan, plan_collecting
@@ -82,6 +88,7 @@ def open_collection(
         InferenceError: If onnxruntime cannot load or run the model.
         LimitError: OQ185, if one tensor in one thread would already take more.
     """
+    return_large_blocks()
     give_back_memory()
     base_bytes = resident_bytes()
     cap_bytes = allowed_bytes(memory_bytes)

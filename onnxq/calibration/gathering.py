@@ -24,9 +24,9 @@ from onnxq.calibration.identifying import cache_part, identify_statistics
 from onnxq.calibration.looking import Looking, open_looking
 from onnxq.calibration.runs import open_runs
 from onnxq.calibration.statistics_files import read_statistics_file
-from onnxq.calibrations import CalibrationEffort, ConvergencePoint
+from onnxq.calibrations import CalibrationEffort, ConvergencePoint, Shard
 from onnxq.datasets.values import StoredRows
-from onnxq.errors import UsageError
+from onnxq.errors import DatasetError, UsageError
 from onnxq.events import Tell
 from onnxq.findings import Finding
 from onnxq.stages import CalibrateRequest, StatisticsParts
@@ -150,6 +150,7 @@ def _look(
     request, feeds = gathering.request, looking.runs.feeds
     if not request.stop_early:
         chosen = range(request.shard.number - 1, len(feeds), request.shard.total)
+        _check_shard(request.shard, chosen)
         return looking.look(chosen, cache_part(request.shard)), ()
     rounds = count()
 
@@ -160,6 +161,12 @@ def _look(
 
     settled = converge(collect, gathering.choose, len(feeds), batch_rows=feeds.batch_rows)
     return settled.statistics, settled.points
+
+
+def _check_shard(shard: Shard, chosen: Sequence[int]) -> None:
+    if not chosen:
+        message = f"part {shard.number} of {shard.total} has no rows: there are too few."
+        raise DatasetError(message, code="OQ124", hint="Make fewer parts: --shard 1/2")
 
 
 def _with_rows(

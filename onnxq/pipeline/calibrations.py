@@ -71,7 +71,7 @@ def execute_calibration(plan: CalibratePlan) -> Calibration:
         texts = {}
         if calibrated.ranges:
             name = ranges_file(plan.given.source)
-            texts[name] = collect_ranges(calibrated.ranges.values()).decode()
+            texts[name] = collect_ranges(bench, calibrated.ranges.values())
         return hand_over(plan.out, files, document, texts)
 
 

@@ -93,7 +93,7 @@ def _ranges_texts(site: _Site) -> dict[str, str]:
     if site.plan.out.is_file or not isinstance(site.calibrated, dict) or not site.calibrated:
         return {}
     name = ranges_file(site.plan.given.source)
-    return {name: collect_ranges(site.calibrated.values()).decode()}
+    return {name: collect_ranges(site.bench, site.calibrated.values())}
 
 
 def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:

@@ -175,23 +175,23 @@ def given_ranges(
     return paths
 
 
-def collect_ranges(paths: Iterable[str]) -> bytes:
+def collect_ranges(bench: Bench, paths: Iterable[str]) -> str:
     """Put ranges that the stage wrote into one file for people.
 
     Args:
+        bench: Where they were calibrated, or taken from a file.
         paths: Of the ranges of each recipe.
 
     Returns:
-        The file: the same for the same ranges, however they came to be.
+        The file's text: the same for the same ranges, however they came to be.
     """
     from onnxq.ranges_files import encode_ranges_file  # noqa: PLC0415 - late
 
-    return encode_ranges_file(
-        tuple(
-            msgspec.json.decode(Path(path).read_bytes(), type=TensorRanges)
-            for path in sorted(set(paths))
-        )
+    sets = (
+        msgspec.json.decode(Path(path).read_bytes(), type=TensorRanges)
+        for path in sorted(set(paths))
     )
+    return encode_ranges_file(sets, rows=bench.efforts[-1].rows).decode()
 
 
 def _subject(rows: CalibrationSet | StatisticsParts) -> str:

@@ -167,6 +167,11 @@ def ask_orders(
     return orders
 
 
+def lower_limit(*limits: int) -> int:
+    """Return the lowest of limits, of which 0 is none."""
+    return min((limit for limit in limits if limit), default=0)
+
+
 def ask_calibrating(
     *,
     calib_rows: str = "",

@@ -18,6 +18,7 @@ from onnxq.verbs.asking import (
     ask_orders,
     ask_rows,
     check_numbers,
+    lower_limit,
     opened_model,
 )
 from onnxq.verbs.verb import verb
@@ -108,7 +109,7 @@ def calibrate(  # noqa: PLR0913 - one keyword an option, as on the command line
         preprocess=preprocess,
         map=map,
         classes=classes,
-        limit=calibrating.rows or limit,
+        limit=lower_limit(limit, calibrating.rows),
         seed=seed,
     )
     if not isinstance(rows, DataRequest):

@@ -17,6 +17,7 @@ from onnxq.verbs.asking import (
     ask_orders,
     ask_rows,
     check_numbers,
+    lower_limit,
     opened_model,
     refuse,
 )
@@ -108,7 +109,7 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         preprocess=preprocess,
         map=map,
         classes=classes,
-        limit=calibrating.rows or limit,
+        limit=lower_limit(limit, calibrating.rows),
         seed=seed,
     )
     if ranges and (calib or calib_rows or histogram_sample > 1):

@@ -20,6 +20,7 @@ from onnxq.verbs.asking import (
     ask_rows,
     ask_timing,
     check_numbers,
+    lower_limit,
     opened_model,
     refuse,
 )
@@ -162,7 +163,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
                 preprocess=preprocess,
                 map=map,
                 classes=classes,
-                limit=calibrating.rows or limit,
+                limit=lower_limit(limit, calibrating.rows),
                 seed=seed,
             ),
             calibrating=calibrating,

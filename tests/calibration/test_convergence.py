@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from onnxq.calibration.convergence import (
     FIRST_ROUND,
+    TOLERANCE_DB,
     converge,
     measure_gap,
     predict_loss,
@@ -56,7 +57,7 @@ class Rows:
         ]
 
 
-def normal(count, values=500, seed=0):
+def normal(count, values=300, seed=0):
     return np.random.default_rng(seed).standard_normal((count, values)).astype(np.float32)
 
 
@@ -69,13 +70,13 @@ def normal(count, values=500, seed=0):
 def test_it_stops_early_and_loses_little(kind, method, most_db):
     scale = np.repeat([1.0, 2.0, 3.0, 8.0], 500) if kind == "sorted by class" else np.ones(2000)
     losses, seen = [], []
-    for seed in range(6):
+    for seed in range(4):
         rows = Rows(normal(2000, seed=seed) * scale.astype(np.float32)[:, np.newaxis], [method])
         converged = rows.converge(seed=seed)
-        assert converged.predicted_loss_db <= 0.1
+        assert converged.predicted_loss_db <= TOLERANCE_DB
         losses += rows.loss_db(converged)
         seen.append(converged.runs_seen)
-    assert np.mean(seen) <= 1000
+    assert np.mean(seen) <= 1500
     assert np.mean(losses) <= most_db
 
 
@@ -124,7 +125,7 @@ def test_rounds_without_a_finite_value_settle_nothing():
     rows.rows[spread_order(600, 0)[: 2 * FIRST_ROUND]] = np.nan
     converged = rows.converge()
     assert converged.points[0].rows == 4 * FIRST_ROUND
-    assert converged.statistics["t"].non_finite == 2 * FIRST_ROUND * 500
+    assert converged.statistics["t"].non_finite == 2 * FIRST_ROUND * 300
 
 
 def test_the_recipe_that_loses_most_decides():

@@ -72,7 +72,8 @@ def test_a_pool_between_concat_and_relu_is_no_sum():
 
 def test_concats_of_concats_are_one():
     found = edges_of(
-        *HEAD, conv("x", "d0"), node("Relu", ["d0"], ["d"]), node("Concat", ["c", "d", "d"], ["e"], "outer", axis=1),
+        *HEAD, conv("x", "d0"), node("Relu", ["d0"], ["d"]),
+        node("Concat", ["c", "d", "d"], ["e"], "outer", axis=1),
         conv("e", "y", (3, 16, 1, 1)),
     )  # fmt: skip
     outer, inner = found.joins

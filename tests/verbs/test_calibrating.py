@@ -169,3 +169,19 @@ def test_the_plan_names_the_files(verb, whole, tiny_task, tmp_path):
         if verb == "calibrate"
         else ["convert", "prepare"]
     )
+
+
+def test_a_part_without_rows_is_refused(tiny_task, tmp_path):
+    with pytest.raises(onnxq.DatasetError, match="part 900 of 1000 has no rows"):
+        calibrate(tiny_task, tmp_path / "a", shard="900/1000")
+
+
+def test_the_lower_of_two_limits_holds(tiny_task, tmp_path):
+    for options in ({"limit": 5, "calib_rows": "9"}, {"limit": 9, "calib_rows": "5"}):
+        out = tmp_path / str(options["limit"])
+        assert calibrate(tiny_task, out, **options).effort.rows == 5
+
+
+def test_ranges_say_on_how_many_rows_they_were_calibrated(whole):
+    written = json.loads((whole[1] / RANGES).read_text())
+    assert written["rows"] == whole[0].effort.rows
