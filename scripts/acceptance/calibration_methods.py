@@ -14,7 +14,7 @@ from onnxq.measurements import Compared, Judged
 from onnxq.reports import Measured, Variant
 
 RECIPES = ("int8-minmax", "int8-percentile", "static-uint8-int8-perchannel-percentile99.9",
-           "static-uint8-int8-perchannel-mse", "int8-entropy", "int8-auto")  # fmt: skip
+           "static-uint8-int8-perchannel-mse", "int8-auto")  # fmt: skip
 DATA_OF = {
     # Lossless rows were trained on: the lossy test set shows what is lost.
     "ResNet-8": "cifar10_jpegtest_A5000.npz",
