@@ -23,6 +23,7 @@ from onnxq.calibration.gathering import (
     gather_statistics,
     merge_statistics,
 )
+from onnxq.calibration.influence import describe_influence
 from onnxq.calibration.oddities import describe_non_finite, describe_tensor
 from onnxq.calibration.statistics_files import write_statistics_file
 from onnxq.calibrations import WHOLE
@@ -129,4 +130,8 @@ def _write_ranges(key: str, settled: SettledEdges, request: CalibrateRequest, fo
 def _describe(collected: CollectedStatistics) -> tuple[Finding, ...]:
     statistics, names = collected.tensors, collected.row_names
     oddities = (describe_tensor(tensor, one, names) for tensor, one in statistics.items())
-    return (*describe_non_finite(statistics, names), *(f for found in oddities for f in found))
+    return (
+        *describe_non_finite(statistics, names),
+        *(finding for found in oddities for finding in found),
+        *describe_influence(statistics, names),
+    )

@@ -86,7 +86,7 @@ class RangeChooser:
         return choose_range(
             statistics,
             edges.methods.get(leader, recipe.ranges),
-            self.edges.uses(edges)[leader],
+            self.edges.uses(edges, recipe.ranges)[leader],
             activation=recipe.activation,
             is_sampled=self.is_sampled,
         )

@@ -61,9 +61,11 @@ def _gain_through(node: onnx.NodeProto, slot: int, flow: TensorFlow, behind: flo
 
 def _window_gain(weights: onnx.TensorProto) -> float:
     """Compare amplitudes that add up over windows with powers that do; weights ``[O, C, *K]``."""
-    values = numpy_helper.to_array(weights).astype(np.float64)
-    independent = float(np.vdot(values, values))
-    windows = values.sum(axis=tuple(range(2, values.ndim)))
+    if all(size == 1 for size in weights.dims[2:]):
+        return 1.0
+    values = numpy_helper.to_array(weights)
+    independent = float(np.square(values).sum(dtype=np.float64))
+    windows = values.sum(axis=tuple(range(2, values.ndim)), dtype=np.float64)
     together = float(np.vdot(windows, windows))
     return max(1.0, together / independent) if independent else 1.0
 

@@ -17,18 +17,22 @@ _UNBOUNDED = (-np.inf, np.inf)
 _SHARES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
 
 
-def find_uses(graph: onnx.GraphProto, edges: QdqEdges) -> dict[str, TensorUse]:
+def find_uses(
+    graph: onnx.GraphProto, edges: QdqEdges, *, with_gains: bool = True
+) -> dict[str, TensorUse]:
     """Find out what a range of each leader is chosen for.
 
     Args:
         graph: The prepared float graph that the edges are of.
         edges: Its leaders.
+        with_gains: Whether clipping gains are wanted: all weights are read for them.
 
     Returns:
         By leader, in the order of the graph.
     """
     flow = trace_tensors(graph)
-    gains, bounds = find_clipping_gains(flow), _find_bounds(flow)
+    gains = find_clipping_gains(flow) if with_gains else {}
+    bounds = _find_bounds(flow)
     tails: defaultdict[str, set[TailKind]] = defaultdict(set)
     for name, leader in edges.leaders.items():
         tails[leader].add(tail_of(name, flow))
