@@ -89,7 +89,8 @@ def test_the_document_lies_beside_the_models(quantized):
     done, out = quantized
     assert read_document(out / "report.json") == done
     written = {row.artefact.file for row in done.variants}
-    assert {path.name for path in out.iterdir()} == written | {"report.json"}
+    beside = {"report.json", "tiny.ranges.json"}
+    assert {path.name for path in out.iterdir()} == written | beside
 
 
 def test_quantize_without_rows_takes_the_recipe_that_needs_none(tiny_task, tmp_path):
