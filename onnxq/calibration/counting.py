@@ -45,9 +45,11 @@ from numpy.typing import NDArray
 
 Float32s: TypeAlias = NDArray[np.float32]
 Counts: TypeAlias = NDArray[np.int64]
-Sign: TypeAlias = Literal[1, -1]
 
 BINS = 1 << 16
+LEAST_SAMPLED = 8192
+"""Values of an array that are counted at least, if it has as many."""
+
 _LANES = 4  # as in counting.c
 _HIGH_HALF = 1 if sys.byteorder == "little" else 0
 SOURCE = Path(__file__).with_name("counting.c")
@@ -88,12 +90,12 @@ class Counter(Protocol):
             The extremes. Where they are not finite, nothing is counted.
         """
 
-    def move(self, counts: Counts, sign: Sign) -> None:
-        """Add what was counted last to counts, or take it off, and forget it.
+    def move(self, counts: Counts, weight: int) -> None:
+        """Add what was counted last to counts, some times over, and forget it.
 
         Args:
             counts: int64 ``[65536]``, contiguous; a bin's number is the high half of the float32.
-            sign: Whether to add.
+            weight: How often it is added; below zero it is taken off.
         """
 
 
@@ -112,10 +114,10 @@ class NumpyCounter:
         self._counted = np.bincount(high_halves(values)[::stride])
         return Extremes(low, high, 0)
 
-    def move(self, counts: Counts, sign: Sign) -> None:
+    def move(self, counts: Counts, weight: int) -> None:
         """See :class:`Counter`."""
         part = counts[: len(self._counted)]
-        (np.add if sign == 1 else np.subtract)(part, self._counted, out=part)
+        part += weight * self._counted
         self._counted = self._counted[:0]
 
 
@@ -172,10 +174,10 @@ class KernelCounter:
         self._is_clean = found.non_finite > 0
         return Extremes(found.low, found.high, found.non_finite)
 
-    def move(self, counts: Counts, sign: Sign) -> None:
+    def move(self, counts: Counts, weight: int) -> None:
         """See :class:`Counter`."""
         if not self._is_clean:
-            self._kernel.move(self._lanes_address, _address(counts), sign, self._found_address)
+            self._kernel.move(self._lanes_address, _address(counts), weight, self._found_address)
             self._is_clean = True
 
 
@@ -247,15 +249,18 @@ def sampling_stride(stride: int, size: int) -> int:
 
     A stride that shares a factor with a dimension would look at some columns or channels only,
     and always at the same: 8 on 56 columns sees 7 of them. One that shares no factor with the
-    number of values visits all of them evenly, whatever the order of the dimensions.
+    number of values visits all of them evenly, whatever the order of the dimensions. Small arrays
+    cost little, and a few of their values are no sample of them: they are counted whole.
 
     Args:
         stride: What is asked for; 1 counts each value.
         size: Values of the array.
 
     Returns:
-        The smallest stride from there on that is coprime to the size.
+        The smallest stride from there on that is coprime to the size; or from a smaller one on,
+        where fewer than :data:`LEAST_SAMPLED` values would be counted.
     """
+    stride = min(stride, max(1, size // LEAST_SAMPLED))
     while size and gcd(stride, size) != 1:
         stride += 1
     return stride

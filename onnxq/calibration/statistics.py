@@ -34,6 +34,7 @@ class TensorStatistics:
 
     Attributes:
         counts: Values by bin, int64 ``[65536]``; a bin's number is the high half of the float32.
+            Where values were sampled, each counts for those that were passed over.
         row_seen: Whether a row was looked at, bool ``[rows]``.
         row_lows: Smallest value by row, float32 ``[rows]``; +inf where the row was not folded in.
         row_highs: Largest value by row, float32 ``[rows]``; -inf where it was not folded in.
@@ -48,7 +49,7 @@ class TensorStatistics:
 
     @property
     def count(self) -> int:
-        """Values that were counted, of the rows that were folded in."""
+        """Values of the rows that were folded in; about as many where they were sampled."""
         return int(self.counts.sum())
 
     @property
@@ -160,7 +161,8 @@ class StatisticsCollector:
             ValueError: If the row was seen before.
         """
         counter = thread_counter()
-        found = counter.count(*self._counted(values))
+        flat, stride = self._counted(values)
+        found = counter.count(flat, stride)
         with self._lock:
             if self._row_seen[row]:
                 message = f"row {row} was folded in before"
@@ -170,7 +172,7 @@ class StatisticsCollector:
             if not found.non_finite:
                 # Zero added: of equal zeros it is left to chance which sign an extreme has.
                 self._row_lows[row], self._row_highs[row] = found.low + 0.0, found.high + 0.0
-                counter.move(self._counts, 1)
+                counter.move(self._counts, stride)
 
     def fold_out(self, row: int, values: Float32s) -> None:
         """Take a row out again that was folded in: another tensor is not finite on it.
@@ -180,11 +182,12 @@ class StatisticsCollector:
             values: The very values that were folded in.
         """
         counter = thread_counter()
-        counter.count(*self._counted(values))
+        flat, stride = self._counted(values)
+        counter.count(flat, stride)
         with self._lock:
             if self._row_lows[row] <= self._row_highs[row]:
                 self._row_lows[row], self._row_highs[row] = np.inf, -np.inf
-                counter.move(self._counts, -1)
+                counter.move(self._counts, -stride)
 
     def _counted(self, values: Float32s) -> tuple[Float32s, int]:
         flat = np.ascontiguousarray(values, np.float32).reshape(-1)

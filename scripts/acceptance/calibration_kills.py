@@ -18,8 +18,8 @@ sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 from calibration_models import make_subject
 
-SHARES = (0.3, 0.55, 0.8)
-"""Of the time that the whole calibration took, when it is killed."""
+CHECKPOINTS = (1, 2, 4)
+"""How many checkpoints were written when it is killed, half a second after the last one."""
 
 
 def main() -> int:
@@ -41,19 +41,18 @@ def main() -> int:
     expected = finish(words, asked.folder / "whole", asked.folder / "cache-whole")
     seconds = time.monotonic() - begun
     print(f"undisturbed: {seconds:.1f} s, {expected['effort']['rows']} rows")
-    return max(
-        killed_and_resumed(words, asked.folder, share * seconds, number, expected)
-        for number, share in enumerate(SHARES)
-    )
+    return max(killed_and_resumed(words, asked.folder, count, expected) for count in CHECKPOINTS)
 
 
 def killed_and_resumed(
-    words: list[str], folder: Path, after: float, number: int, expected: dict[str, object]
+    words: list[str], folder: Path, count: int, expected: dict[str, object]
 ) -> int:
     """Kill a calibration, run it again, and compare; 1 if anything differs."""
-    out, cache = folder / f"killed{number}", folder / f"cache{number}"
+    out, cache = folder / f"killed{count}", folder / f"cache{count}"
+    begun = time.monotonic()
     process = start(words, out, cache)
-    time.sleep(after)
+    await_checkpoints(cache, count)
+    after = time.monotonic() - begun
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     left = [path.name for path in out.parent.glob(f"{out.name}*")]
@@ -61,10 +60,20 @@ def killed_and_resumed(
     effort = found["effort"]
     same = found["files"] == expected["files"]
     print(
-        f"killed after {after:.1f} s, left behind: {left or 'nothing'}; then {effort['origin']} "
-        f"in {effort['seconds']:.1f} s: {'the same files' if same else 'OTHER FILES'}"
+        f"killed after {after:.1f} s and {count} checkpoints, left behind: {left or 'nothing'}; "
+        f"then {effort['origin']} in {effort['seconds']:.1f} s: "
+        f"{'the same files' if same else 'OTHER FILES'}"
     )
     return int(not same)
+
+
+def await_checkpoints(cache: Path, count: int) -> None:
+    """Wait until an entry of the cache was written so many times, and half a second more."""
+    written: set[int] = set()
+    while len(written) < count:
+        time.sleep(0.02)
+        written |= {path.stat().st_mtime_ns for path in cache.rglob("statistics")}
+    time.sleep(0.5)
 
 
 def start(words: list[str], out: Path, cache: Path) -> "subprocess.Popen[bytes]":

@@ -132,29 +132,37 @@ def test_folding_out_undoes_folding_in(rows, data):
 
 
 def test_a_stride_samples_the_counts_and_leaves_the_extremes_exact():
-    values = np.random.default_rng(2).standard_normal(10_000).astype(np.float32)
+    values = np.random.default_rng(2).standard_normal(100_003).astype(np.float32)
     collector = StatisticsCollector(empty_statistics(1), stride=7)
     collector.fold(0, values)
     found = collector.statistics()
-    assert found.count == len(values[::7])
+    sampled = collect([values[::7]])
+    np.testing.assert_array_equal(found.counts, 7 * sampled.counts)
     assert (found.low, found.high) == (values.min(), values.max())
 
 
+@pytest.mark.parametrize("stride", [8, 10**9])
+def test_small_arrays_are_counted_whole(stride):
+    values = np.random.default_rng(4).standard_normal(8000).astype(np.float32)
+    collector = StatisticsCollector(empty_statistics(1), stride=stride)
+    collector.fold(0, values)
+    assert_same(collector.statistics(), collect([values]))
+
+
 def test_a_sampled_tensor_is_looked_at_in_every_column_and_channel():
-    values = np.arange(1, 33, dtype=np.float32)[:, None, None] * np.ones((8, 8), np.float32)
+    values = np.arange(1, 33, dtype=np.float32)[:, None, None] * np.ones((64, 64), np.float32)
     collector = StatisticsCollector(empty_statistics(1), stride=8)
     collector.fold(0, values.transpose(1, 2, 0))  # 32 channels innermost
     assert np.count_nonzero(collector.statistics().counts) == 32
 
 
 def test_a_sampled_row_is_folded_out_as_it_was_folded_in():
-    values = np.random.default_rng(3).standard_normal((4, 6, 8)).astype(np.float32)
+    values = np.random.default_rng(3).standard_normal((40, 60, 80)).astype(np.float32)
     collector = StatisticsCollector(empty_statistics(1), stride=4)
     collector.fold(0, values)
+    assert collector.statistics().count == pytest.approx(values.size, abs=8)
     collector.fold_out(0, values)
-    found = collector.statistics()
-    assert found.count == 0
-    assert not found.counts.any()
+    assert not collector.statistics().counts.any()
 
 
 def test_an_extreme_of_zero_has_no_sign():
