@@ -66,6 +66,7 @@ class CalibrationEffort(Struct, frozen=True, kw_only=True, tag="calibrated"):
         seconds: Wall time of the stage.
         cpu_seconds: CPU time of all its threads.
         convergence: How ranges settled, where it stopped early.
+        left_out_rows: Those of ``rows`` that are in no range: activations are not finite on them.
     """
 
     origin: CalibrationOrigin
@@ -81,3 +82,4 @@ class CalibrationEffort(Struct, frozen=True, kw_only=True, tag="calibrated"):
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     convergence: tuple[ConvergencePoint, ...] = ()
+    left_out_rows: int = 0

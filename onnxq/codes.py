@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "OQ135": "A metric of the user's does not say its direction; higher is taken as better.",
     "OQ136": "Rows differ in shape.",
     "OQ137": "An input of the model has no batch axis.",
+    "OQ140": "Ranges rest on very few rows, or on rows that are all alike.",
     "OQ141": "Calibration rows are also evaluation rows.",
     "OQ142": "Evaluation rows take other values than calibration rows: ranges do not fit them.",
     "OQ143": "Activations are not finite on some rows; they were left out of the ranges.",

@@ -3,17 +3,19 @@
 No framework is loaded. A function of the user's is not called: what it costs is not known.
 """
 
+import dataclasses
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
 
 from onnxq.arrays import Array
+from onnxq.calibration.effort import resident_bytes, watch_effort
 from onnxq.calibration.rehearsal import rehearse_calibration
 from onnxq.datasets.forms import open_origin
+from onnxq.datasets.loading import load_probe_rows
 from onnxq.datasets.origins import Opening
 from onnxq.datasets.random_rows import draw_rows
 from onnxq.datasets.specs import CodeSpec, parse_spec
@@ -24,23 +26,25 @@ from onnxq.events import Tell
 from onnxq.graph.model_files import read_model
 from onnxq.models import OnnxModel
 from onnxq.profiling.environment import usable_cores
-from onnxq.profiling.turns import peak_bytes
 from onnxq.runtime import open_predict
+from onnxq.scope_checks import check_scopes
 from onnxq.sources import InputDeclaration
 from onnxq.stages import EstimateRequest, EstimateResult, NoDataRequest
 
 _RUNS = 3
 _BATCH_ROWS = 32
+_LOADED_ROWS = (2, 8)
 _MOST_NS = 2_000_000_000
 _UNKNOWN = -1
 _NS_PER_S = 1_000_000_000
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Run:
-    """What a row costs: wall time, and bytes of the inputs and outputs."""
+    """What a row costs: wall time, and bytes of the inputs and outputs; and the process's peak."""
 
     row_ns: int
+    peak_bytes: int
     input_row_bytes: int
     output_row_bytes: int
 
@@ -59,6 +63,7 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
     Raises:
         DatasetError: If data cannot be read.
         LimitError: If the cap on memory is too small to calibrate.
+        RecipeError: OQ164, if a scope speaks of nodes that the model does not have.
         SourceError: If the model cannot be read.
     """
     judged, calibrated = _count_parts(request)
@@ -69,18 +74,21 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
     known = EstimateResult(
         evaluation_rows=judged, calibration_rows=calibrated, file_bytes=file_bytes
     )
+    if request.asked:  # before the model is run: see rehearse_calibration
+        known = _with_calibration(known, request, model, folder)
+        check_scopes(model, (asked.scope for asked in request.asked), folder)
     try:
-        run = _run_a_little(request, model)
+        run = _run_a_little(request, model, _judging_rows(model, judged))
     except OnnxqError as error:
-        return replace(known, not_timed=error.message)
-    known = replace(
+        return replace(known, not_timed=error.message, not_calibrated="")
+    return replace(
         known,
         row_ns=run.row_ns,
-        peak_bytes=peak_bytes(),
+        peak_bytes=run.peak_bytes,
         input_row_bytes=run.input_row_bytes,
         output_row_bytes=run.output_row_bytes,
+        loading_row_ns=_time_loading(request, model),
     )
-    return _with_calibration(known, request, model, folder) if request.asked else known
 
 
 def _with_calibration(
@@ -91,12 +99,10 @@ def _with_calibration(
     try:
         found = rehearse_calibration(
             Path(model.path),
-            request.asked,
+            request,
             _draw(model, request.declared, batch_rows, np.random.default_rng(0)),
             folder,
-            run_seconds=known.row_ns * batch_rows / _NS_PER_S,
-            memory_bytes=request.memory_bytes,
-            threads=request.threads,
+            runs=max(known.calibration_rows, 0) // batch_rows,
         )
     except LimitError:
         raise
@@ -107,6 +113,7 @@ def _with_calibration(
         calibration_row_ns=int(found.run_seconds * _NS_PER_S) // batch_rows,
         calibration_peak_bytes=found.peak_bytes,
         calibration_passes=found.passes,
+        calibration_opening_ns=int(found.opening_seconds * _NS_PER_S),
     )
 
 
@@ -141,28 +148,60 @@ def _count(data: DataRequest | NoDataRequest) -> int:
     return len(choose_rows(total, data.limit_rows, data.seed))
 
 
-def _run_a_little(request: EstimateRequest, model: OnnxModel) -> _Run:
-    """Run the rows of one inference; where that is quick, as many as models are judged with."""
-    signature = model.signature
-    predict = open_predict(model.path, threads=usable_cores())
+def _judging_rows(model: OnnxModel, judged: int) -> int:
+    """Return how many rows a model is judged with at a time; 1 where it is not."""
+    most = judged if judged >= 0 else _BATCH_ROWS
+    return model.signature.fixed_batch_rows or max(1, min(_BATCH_ROWS, most))
+
+
+def _run_a_little(request: EstimateRequest, model: OnnxModel, rows: int) -> _Run:
+    """Run so many rows a few times; where that takes long, one, from which the rest is told."""
     generator = np.random.default_rng(0)
+    with watch_effort(0) as read_effort:
+        predict = open_predict(model.path, threads=usable_cores())
+        opened_bytes = resident_bytes()
 
-    def run(rows: int) -> _Run:
-        inputs = _draw(model, request.declared, rows, generator)
-        times = []
-        for _ in range(_RUNS):
+        def run(rows: int) -> _Run:
+            inputs = _draw(model, request.declared, rows, generator)
+            times = []
+            for _ in range(_RUNS):
+                start = time.perf_counter_ns()
+                outputs = predict(inputs)
+                times.append(time.perf_counter_ns() - start)
+            return _Run(
+                row_ns=min(times) // rows,
+                peak_bytes=read_effort().peak_bytes,
+                input_row_bytes=_total_bytes(inputs) // rows,
+                output_row_bytes=_total_bytes(outputs) // rows,
+            )
+
+        one = run(model.signature.fixed_batch_rows or 1)
+        if rows == (model.signature.fixed_batch_rows or 1):
+            return one
+        if one.row_ns * rows * _RUNS < _MOST_NS:
+            return run(rows)
+    run_bytes = max(0, one.peak_bytes - opened_bytes)
+    return dataclasses.replace(one, peak_bytes=opened_bytes + rows * run_bytes)
+
+
+def _time_loading(request: EstimateRequest, model: OnnxModel) -> int:
+    """Return the nanoseconds that loading a row takes beside storing it; 0 for unknown.
+
+    What is wrong with the rows is told in earnest, by the stage that loads them.
+    """
+    data = request.data if isinstance(request.data, DataRequest) else request.calibration
+    if not isinstance(data, DataRequest) or isinstance(parse_spec(data.spec), CodeSpec):
+        return 0
+    ends = []
+    try:
+        for rows in _LOADED_ROWS:
             start = time.perf_counter_ns()
-            outputs = predict(inputs)
-            times.append(time.perf_counter_ns() - start)
-        return _Run(
-            row_ns=min(times) // rows,
-            input_row_bytes=_total_bytes(inputs) // rows,
-            output_row_bytes=_total_bytes(outputs) // rows,
-        )
-
-    first = run(signature.fixed_batch_rows or 1)
-    is_quick = first.row_ns * _BATCH_ROWS * _RUNS < _MOST_NS
-    return run(_BATCH_ROWS) if is_quick and not signature.fixed_batch_rows else first
+            load_probe_rows(data, model.signature, count_rows=rows, declared=request.declared)
+            ends.append(time.perf_counter_ns() - start)
+    except OnnxqError:
+        return 0
+    few, many = _LOADED_ROWS
+    return max(1, (ends[1] - ends[0]) // (many - few))
 
 
 def _total_bytes(arrays: Mapping[str, Array]) -> int:

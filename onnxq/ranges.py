@@ -10,8 +10,12 @@ LEAST_WIDTH = 2.0**-100
 Their scales, or those times the scale of some weights, would leave float32.
 """
 
+LARGEST_BOUND = 2.0**126
+"""Ranges that reach farther than this (8.5e37) have no scale: made symmetric about zero, their
+width would leave float32, in which quantizers compute it."""
 
-class TensorRange(Struct, frozen=True):
+
+class TensorRange(Struct, frozen=True, forbid_unknown_fields=True):
     """The values of one tensor that its integers shall cover.
 
     Attributes:
@@ -42,9 +46,11 @@ class TensorRanges(Struct, frozen=True):
         model_sha256: Of the prepared model that was calibrated: ranges fit no other.
         kept_float: First outputs of nodes that stay float because of what was seen: no range
             could serve them.
+        origin: What messages call the file that they were taken from; empty: calibrated now.
     """
 
     method: str
     ranges: dict[str, TensorRange]
     model_sha256: str = ""
     kept_float: tuple[str, ...] = ()
+    origin: str = ""

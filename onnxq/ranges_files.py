@@ -15,21 +15,22 @@
     }
 
 Nothing in it depends on when, where or in how many parts rows were calibrated, so that equal
-ranges are equal files.
+ranges are equal files. Fields that are not known are refused: they are misspelt.
 """
 
 import contextlib
-import difflib
+import json
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from onnxq.errors import DatasetError, UsageError
-from onnxq.ranges import TensorRange, TensorRanges
+from onnxq.errors import DatasetError
+from onnxq.ranges import LARGEST_BOUND, TensorRange, TensorRanges
 
 SCHEMA: Final = "onnxq/ranges/1"
 MAX_FILE_BYTES: Final = 1 << 28
@@ -40,7 +41,7 @@ _KIND = re.compile(r"onnxq/ranges/(\d{1,9})", re.ASCII)
 _AGAIN: Final = "Write it again: onnxq calibrate MODEL --calib DATA -o FOLDER"
 
 
-class RangesSet(Struct, frozen=True, kw_only=True):
+class RangesSet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The ranges for one recipe on one scope.
 
     Attributes:
@@ -52,7 +53,7 @@ class RangesSet(Struct, frozen=True, kw_only=True):
     ranges: dict[str, TensorRange]
 
 
-class RangesFile(Struct, frozen=True, kw_only=True):
+class RangesFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What such a file holds.
 
     Attributes:
@@ -64,7 +65,7 @@ class RangesFile(Struct, frozen=True, kw_only=True):
 
     schema: str = SCHEMA
     model_sha256: str
-    rows: int = 0
+    rows: Annotated[int, Meta(ge=0)] = 0
     sets: dict[str, RangesSet]
 
 
@@ -125,7 +126,7 @@ def read_ranges_file(path: Path) -> RangesFile:
         path: A file that :func:`write_ranges_file` wrote, or one like it.
 
     Returns:
-        Its ranges, each finite and not inverted.
+        Its ranges, each finite, not inverted, and with a scale that float32 holds.
 
     Raises:
         DatasetError: OQ127 if it cannot be read; OQ146 if it is no JSON, of another schema or of
@@ -148,7 +149,7 @@ def parse_ranges_file(data: bytes, *, origin: str) -> RangesFile:
     """Parse a file of ranges.
 
     Args:
-        data: Its JSON; fields that are not known are ignored.
+        data: Its JSON.
         origin: What messages call it.
 
     Returns:
@@ -159,11 +160,41 @@ def parse_ranges_file(data: bytes, *, origin: str) -> RangesFile:
     """
     try:
         _check_schema(msgspec.json.decode(data, type=_Marked).schema, origin)
-        return msgspec.json.decode(data, type=RangesFile)
+        file = msgspec.json.decode(data, type=RangesFile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        message = f"{origin} holds no ranges that onnxq can read: {_place(data)}{error}."
-        hint = f"Ranges are finite, low is not above high. {_AGAIN}"
-        raise DatasetError(message, code="OQ146", hint=hint) from error
+        why = _non_finite(data) or f"{_place(data)}{error}"
+        raise _no_ranges(origin, why) from error
+    for key, one in file.sets.items():
+        for name, bounds in one.ranges.items():
+            if max(-bounds.low, bounds.high) > LARGEST_BOUND:
+                why = f"[{bounds.low:g}, {bounds.high:g}] has no scale in float32"
+                raise _no_ranges(origin, f"{name!r} of {key!r}: {why}")
+    return file
+
+
+def _no_ranges(origin: str, why: str) -> DatasetError:
+    message = f"{origin} holds no ranges that onnxq can read: {why}."
+    hint = f"Ranges are finite numbers, low is not above high, nothing else is in them. {_AGAIN}"
+    return DatasetError(message, code="OQ146", hint=hint)
+
+
+class _Loose(Struct, frozen=True):
+    ranges: dict[str, dict[str, object]]
+
+
+class _LooseFile(Struct, frozen=True):
+    sets: dict[str, _Loose]
+
+
+def _non_finite(data: bytes) -> str:
+    """Name the first tensor with NaN or Infinity, which JSON lacks and Python's json writes."""
+    with contextlib.suppress(ValueError, RecursionError, msgspec.ValidationError):
+        for key, one in msgspec.convert(json.loads(data), type=_LooseFile).sets.items():
+            for name, bounds in one.ranges.items():
+                for end, value in bounds.items():
+                    if isinstance(value, float) and not math.isfinite(value):
+                        return f"{name!r} of {key!r}: {end} is {value}, expected a finite number"
+    return ""
 
 
 class _Unchecked(Struct, frozen=True):
@@ -199,43 +230,3 @@ def _check_schema(schema: str, origin: str) -> None:
     is_ours = _KIND.fullmatch(schema)
     hint = "A newer onnxq wrote it: update onnxq, or calibrate again." if is_ours else _AGAIN
     raise DatasetError(message, code="OQ146", hint=hint)
-
-
-def find_ranges(file: RangesFile, key: str, model_sha256: str) -> TensorRanges:
-    """Find the ranges that a recipe needs.
-
-    Args:
-        file: A file of ranges.
-        key: :func:`onnxq.recipe_kinds.ranges_key` of the recipe on its scope.
-        model_sha256: Of the prepared model that is to be quantized.
-
-    Returns:
-        The ranges.
-
-    Raises:
-        UsageError: OQ147 if they are of another model, or there are none for this recipe.
-    """
-    if file.model_sha256 != model_sha256:
-        message = (
-            f"the ranges are of another model: found {_short(file.model_sha256)}, "
-            f"expected {_short(model_sha256)}."
-        )
-        hint = "Calibrate this model: onnxq calibrate MODEL --calib DATA -o FOLDER"
-        raise UsageError(message, code="OQ147", hint=hint)
-    if key not in file.sets:
-        message = f"the file has no ranges {key!r}: it has {', '.join(file.sets) or 'none'}."
-        near = difflib.get_close_matches(key, file.sets, 1)
-        guess = f"Did you mean {near[0]!r}? " if near else ""
-        hint = f"{guess}Calibrate for this recipe and its options: onnxq calibrate MODEL -r RECIPE"
-        raise UsageError(message, code="OQ147", hint=hint)
-    found = file.sets[key]
-    return TensorRanges(
-        method=key,
-        ranges=found.ranges,
-        model_sha256=model_sha256,
-        kept_float=found.kept_float,
-    )
-
-
-def _short(sha256: str) -> str:
-    return sha256[:12] or "none"

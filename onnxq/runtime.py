@@ -179,6 +179,7 @@ def open_predict(
     optimize: bool = True,
     memory_pattern: bool = True,
     provider: str = DEFAULT_PROVIDER,
+    title: str = "",
 ) -> Predict:
     """Load a model as a function from inputs to outputs.
 
@@ -188,6 +189,7 @@ def open_predict(
         optimize: Whether onnxruntime may rewrite the graph (its default).
         memory_pattern: See :func:`session_options`.
         provider: Who runs it.
+        title: What failures call the model; empty: the name of its file.
 
     Returns:
         A function from arrays by input name to arrays by output name; it raises
@@ -201,7 +203,7 @@ def open_predict(
     names = [output.name for output in session.get_outputs()]
 
     def predict(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        with name_failures(path, inputs):
+        with name_failures(title or path, inputs):
             outputs = session.run(names, dict(inputs))
         return {name: np.asarray(a) for name, a in zip(names, outputs, strict=True)}
 

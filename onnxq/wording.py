@@ -1,6 +1,9 @@
 """Words that every floor writes in the same way."""
 
+from collections.abc import Sequence
+
 _MOST_CHARACTERS = 40
+_SHOWN_ROWS = 3
 
 
 def shorten(text: str) -> str:
@@ -11,6 +14,19 @@ def shorten(text: str) -> str:
 def count_noun(count: int, noun: str) -> str:
     """Write ``1 row`` or ``2 rows``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def listed_rows(names: Sequence[str]) -> str:
+    """Write ``row 43``, ``rows 3 and 99``, or ``rows 3, 99, 250 and 4 more``.
+
+    Args:
+        names: What people call the rows; one at least.
+    """
+    if len(names) == 1:
+        return f"row {names[0]}"
+    more = len(names) - _SHOWN_ROWS
+    last = f"{more} more" if more > 0 else names[-1]
+    return f"rows {', '.join(names[: min(_SHOWN_ROWS, len(names) - (more <= 0))])} and {last}"
 
 
 def with_article(value: object) -> str:

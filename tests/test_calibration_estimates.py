@@ -7,8 +7,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from onnxq.datasets.values import DataRequest
 from onnxq.errors import LimitError
-from onnxq.estimating import estimate
+from onnxq.estimating import _judging_rows, estimate
 from onnxq.events import tell_nobody
+from onnxq.graph.model_files import read_model
 from onnxq.recipe_kinds import MinMax, StaticQdq
 from onnxq.stages import EstimateRequest, NoDataRequest, RangesAsked
 
@@ -32,7 +33,7 @@ def conv_net(batch="N", height=12):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
 
 
-def estimated(folder, proto, *, asked=ASKED, memory_bytes=0, rows=20):
+def estimated(folder, proto, *, asked=ASKED, memory_bytes=0, rows=20, stop_early=False):
     onnx.save(proto, folder / "model.onnx")
     np.save(folder / "x.npy", np.zeros((rows, 3, 12, 12), np.float32))
     work = folder / "work"
@@ -46,10 +47,16 @@ def estimated(folder, proto, *, asked=ASKED, memory_bytes=0, rows=20):
         asked=asked,
         memory_bytes=memory_bytes,
         threads=2,
+        stop_early=stop_early,
     )
     found = estimate(request, work, tell_nobody)
     assert not list(work.iterdir())
     return found
+
+
+def onnx_model(folder):
+    onnx.save(conv_net(), folder / "model.onnx")
+    return read_model(folder / "model.onnx")
 
 
 @pytest.mark.parametrize("batch", ["N", 4])
@@ -66,6 +73,29 @@ def test_nothing_is_rehearsed_that_nobody_asked_for(tmp_path):
     found = estimated(tmp_path, conv_net(), asked=())
     assert found.row_ns > 0
     assert found.calibration_row_ns == found.calibration_peak_bytes == -1
+
+
+def test_a_plan_reckons_with_all_rows_and_with_rounds(tmp_path):
+    found = [
+        estimated(one, conv_net(), rows=rows, stop_early=stop_early).calibration_peak_bytes
+        for rows, stop_early in [(20, False), (50_000, False), (50_000, True)]
+        for one in [tmp_path / f"{rows}{stop_early}"]
+        if not one.mkdir()
+    ]
+    per_run = 2 * 17 * 50_000  # two tensors are watched
+    assert found[1] - found[0] > per_run / 2
+    assert found[2] - found[1] > per_run / 2
+
+
+def test_only_a_model_that_is_judged_is_run_on_many_rows(tmp_path):
+    """Else the peak would be that of a run which nobody asked for, or not, as the clock goes."""
+    model = onnx_model(tmp_path)
+    assert _judging_rows(model, 0) == 1
+    assert [_judging_rows(model, judged) for judged in (20, 1000, -1)] == [20, 32, 32]
+
+
+def test_what_loading_a_row_takes_is_told(tmp_path):
+    assert 0 < estimated(tmp_path, conv_net()).loading_row_ns < 10**9
 
 
 def test_a_cap_that_cannot_be_kept_is_told_before(tmp_path):

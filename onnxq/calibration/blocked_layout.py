@@ -16,50 +16,12 @@ from pathlib import Path
 import onnx
 
 from onnxq.arrays import Array, Predict
-from onnxq.errors import InferenceError
 from onnxq.graph.nodes import walk_nodes
-from onnxq.runtime import open_predict, open_session, session_options
+from onnxq.runtime import open_session, session_options
 
 _DOMAIN = "com.microsoft.nchwc"
 _LARGEST_BLOCK = 16
 """Channels are filled up to whole blocks; where they are whole in the largest, nothing is."""
-
-
-def open_unordered(path: Path) -> Predict:
-    """Load a model as a function whose results may hold their values in another order.
-
-    Of an output in four dimensions, the values of a row may be permuted; its shape, its dtype and
-    everything else are as the model says, bit for bit. Whatever prevents that leads to the plain
-    function, which is slower.
-
-    Args:
-        path: A model below 2 GB, in a folder where other files may lie for a moment.
-
-    Returns:
-        A function for one-thread runs, which may be called from several threads.
-
-    Raises:
-        InferenceError: If onnxruntime cannot load the model.
-    """
-    try:
-        return _open_blocked(path)
-    except InferenceError:
-        # It could not write the optimized model (a full disk, 2 GB), or not load what was made of
-        # it. If it was the model itself, that is told now.
-        return open_predict(path, threads=1, memory_pattern=False)
-
-
-def _open_blocked(path: Path) -> Predict:
-    optimized = path.with_name(f"{path.stem}.optimized.onnx")
-    try:
-        names = write_optimized(path, optimized)
-        if not names:
-            return open_predict(path, threads=1, memory_pattern=False)
-        predict = open_predict(optimized, threads=1, optimize=False, memory_pattern=False)
-        return renaming(predict, names)
-    finally:
-        optimized.unlink(missing_ok=True)
-        _weights_of(optimized).unlink(missing_ok=True)
 
 
 def write_optimized(path: Path, optimized: Path) -> dict[str, str]:

@@ -32,6 +32,8 @@ from onnxq.events import Tell
 from onnxq.findings import Finding
 from onnxq.graph.known_edges import KnownEdges
 from onnxq.graph.model_files import load_proto
+from onnxq.graph.scoped_nodes import check_scope
+from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
 from onnxq.ranges import TensorRanges
 from onnxq.stages import CalibrateRequest, CalibrateResult, StatisticsParts
 
@@ -54,13 +56,15 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
         InferenceError: If the model fails on a row; the row is named.
         LimitError: If the cap on memory is too low.
         QuantizationError: If activations are not finite on any row.
+        RecipeError: OQ164, if a scope speaks of nodes that the model does not have.
         UsageError: If statistics do not belong together, or to the model.
     """
     begun = time.perf_counter()
     proto = load_proto(request.model.path)
-    chooser = RangeChooser(
-        KnownEdges(proto.graph), find_wanted(request), is_sampled=request.stride > 1
-    )
+    wanted = find_wanted(request)
+    for asked in wanted.values():
+        check_scope(proto, asked.scope)
+    chooser = RangeChooser(KnownEdges(proto.graph), wanted, is_sampled=request.stride > 1)
     gathering = Gathering(
         request=request,
         tensors=chooser.observed,
@@ -88,7 +92,7 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
         effort=effort,
         findings=(
             *gathered.findings,
-            *_describe(gathered.collected),
+            *_describe(gathered.collected, trace_tensors(proto.graph)),
             *describe_settled(settled.values()),
         ),
     )
@@ -127,9 +131,19 @@ def _write_ranges(key: str, settled: SettledEdges, request: CalibrateRequest, fo
     return str(path)
 
 
-def _describe(collected: CollectedStatistics) -> tuple[Finding, ...]:
+def _describe(collected: CollectedStatistics, flow: TensorFlow) -> tuple[Finding, ...]:
     statistics, names = collected.tensors, collected.row_names
-    oddities = (describe_tensor(tensor, one, names) for tensor, one in statistics.items())
+    makers = {name: node.name for name, node in flow.producers.items()}
+    oddities = (
+        describe_tensor(
+            tensor,
+            one,
+            names,
+            [node.name for node in flow.read_by(tensor)],
+            makers.get(tensor, "NODE"),
+        )
+        for tensor, one in statistics.items()
+    )
     return (
         *describe_non_finite(statistics, names),
         *(finding for found in oddities for finding in found),

@@ -1,19 +1,26 @@
 """Ranges for several recipes from the same statistics."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeAlias
 
 from onnxq.calibration.collecting import Statistics
+from onnxq.calibration.concat_statistics import KnownStatistics
 from onnxq.calibration.concats import SettledEdges, settle_concats
 from onnxq.calibration.noise_to_signal import LEVELS_OF, ChosenRanges
 from onnxq.calibration.ranges import choose_range
 from onnxq.calibration.statistics import TensorStatistics
 from onnxq.graph.known_edges import KnownEdges
 from onnxq.graph.qdq_edges import QdqEdges
+from onnxq.range_methods import RangeMethod
 from onnxq.ranges import TensorRange
-from onnxq.recipe_kinds import StaticQdq, ranges_key
+from onnxq.recipe_kinds import Activation, StaticQdq, ranges_key
 from onnxq.stages import CalibrateRequest, RangesAsked
+from onnxq.tensor_uses import TensorUse
+
+_Question: TypeAlias = tuple[int, RangeMethod, TensorUse, Activation]
+"""Of which statistics, by identity; how; what for; on which grid."""
 
 
 def find_wanted(request: CalibrateRequest) -> dict[str, RangesAsked]:
@@ -51,11 +58,12 @@ class RangeChooser:
         Returns:
             Edges and ranges, by key.
         """
+        known, chosen = KnownStatistics(statistics), _Chosen()
         return {
             key: settle_concats(
                 partial(self.edges.find, asked.scope),
-                statistics,
-                partial(self._choose, asked.recipe),
+                known,
+                partial(self._choose, chosen, asked.recipe),
                 levels=LEVELS_OF[asked.recipe.activation],
             )
             for key, asked in self.wanted.items()
@@ -79,14 +87,43 @@ class RangeChooser:
         ]
 
     def _choose(
-        self, recipe: StaticQdq, edges: QdqEdges, leader: str, statistics: TensorStatistics
+        self,
+        chosen: "_Chosen",
+        recipe: StaticQdq,
+        edges: QdqEdges,
+        leader: str,
+        statistics: TensorStatistics,
     ) -> TensorRange:
-        if not statistics.count:  # of no elements on any row
-            return TensorRange(0.0, 0.0)
-        return choose_range(
-            statistics,
-            edges.methods.get(leader, recipe.ranges),
-            self.edges.uses(edges, recipe.ranges)[leader],
-            activation=recipe.activation,
-            is_sampled=self.is_sampled,
-        )
+        method = edges.methods.get(leader, recipe.ranges)
+        use = self.edges.uses(edges, recipe.ranges)[leader]
+        return chosen.choose(statistics, method, use, recipe.activation, is_sampled=self.is_sampled)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Ranges that were chosen from statistics, each once: Concats are looked at again and again.
+
+    Attributes:
+        ranges: With the statistics, which so keep their identity.
+    """
+
+    ranges: dict[_Question, tuple[TensorStatistics, TensorRange]] = field(default_factory=dict)
+
+    def choose(
+        self,
+        statistics: TensorStatistics,
+        method: RangeMethod,
+        use: TensorUse,
+        activation: Activation,
+        *,
+        is_sampled: bool,
+    ) -> TensorRange:
+        question = id(statistics), method, use, activation
+        if question not in self.ranges:
+            found = (
+                choose_range(statistics, method, use, activation=activation, is_sampled=is_sampled)
+                if statistics.count
+                else TensorRange(0.0, 0.0)  # of no elements on any row
+            )
+            self.ranges[question] = statistics, found
+        return self.ranges[question][1]

@@ -1,6 +1,6 @@
 """Statistics with what they are of, so that parts of them can be put together again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -8,13 +8,16 @@ import numpy as np
 from msgspec import Struct
 
 from onnxq.calibration.statistics import Flags, TensorStatistics
+from onnxq.calibrations import Shard
 from onnxq.errors import DatasetError, UsageError
+from onnxq.wording import listed_rows
 
 STATISTICS_VERSION: Final = 1
 """Counts up whenever the same rows would give other numbers: bins, soundness, how tensors are
 exposed."""
 
 _SHOWN_NAMES: Final = 3
+_MOST_SHARDS: Final = 256
 _FIELD_WORDS: Final = {
     "version": "another version of onnxq",
     "model_sha256": "another model",
@@ -92,6 +95,14 @@ class CollectedStatistics:
         return seen
 
     @property
+    def runs_left_out(self) -> Flags:
+        """Runs that are in no range, as some tensor is not finite on them; bool ``[runs]``."""
+        left_out = np.zeros(self.identity.runs, np.bool_)
+        for one in self.tensors.values():
+            left_out |= one.row_non_finite > 0
+        return left_out
+
+    @property
     def is_complete(self) -> bool:
         """Whether every tensor was looked at on every run."""
         return bool(self.runs_seen.all())
@@ -113,24 +124,54 @@ def is_settled(tensors: Mapping[str, TensorStatistics]) -> bool:
     )
 
 
-def check_complete(collected: CollectedStatistics) -> None:
+def check_complete(collected: CollectedStatistics, *, parts: Iterable[Flags] = ()) -> None:
     """Raise if runs were not looked at.
 
     Args:
         collected: Statistics, perhaps of several parts.
+        parts: Runs that each part looked at, bool ``[runs]``.
 
     Raises:
-        DatasetError: OQ147, naming the first of these runs.
+        DatasetError: OQ147, naming the parts that are missing, and the first of these runs.
     """
     missing = np.flatnonzero(~collected.runs_seen)
     if missing.size and not (collected.identity.stop_early and collected.runs_seen.any()):
         runs = collected.identity.runs
+        names = listed_rows([collected.row_names[run] for run in missing])
+        shards = _missing_shards(~collected.runs_seen, list(parts))
         message = (
             f"the statistics are of {runs - missing.size} of {runs} runs: "
-            f"{_some_names(collected.row_names, missing.tolist())} missing."
+            f"{_shards_said(shards)}{names} {'is' if missing.size == 1 else 'are'} missing."
         )
         hint = "Add the part that looked at these rows: onnxq merge MODEL PART PART ..."
+        if shards:
+            one = f"{shards[0].number}/{shards[0].total}"
+            hint = f"Calibrate with --shard {one} too, and merge what it writes with the others."
         raise DatasetError(message, code="OQ147", hint=hint)
+
+
+def _missing_shards(missing: Flags, parts: Sequence[Flags]) -> tuple[Shard, ...]:
+    """Tell which shards are missing: part ``k`` of ``n`` has every ``n``-th run from ``k - 1``.
+
+    The files do not say which part they are; the least ``n`` tells that fits all of them.
+    """
+    for total in range(2, min(_MOST_SHARDS, len(missing) - 1) + 1):
+        if all(_is_of_shards(runs, total) for runs in (missing, *parts)):
+            return tuple(Shard(k + 1, total) for k in range(total) if missing[k])
+    return ()
+
+
+def _is_of_shards(runs: Flags, total: int) -> bool:
+    """Whether runs are whole shards: every ``total``-th run is as the one before."""
+    return bool((runs[total:] == runs[:-total]).all())
+
+
+def _shards_said(shards: Sequence[Shard]) -> str:
+    if not shards:
+        return ""
+    *first, last = (str(shard.number) for shard in shards)
+    numbers = f"{', '.join(first)} and {last}" if first else last
+    return f"part{'s' if first else ''} {numbers} of {shards[0].total}, that is "
 
 
 def check_identity(found: StatisticsIdentity, expected: StatisticsIdentity, *, origin: str) -> None:

@@ -13,6 +13,7 @@ result does not depend on threads, passes, interruptions or the order of rows, b
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from onnxq.arrays import Array, Predict
 from onnxq.calibration.effort import Forecast, give_back_memory
 from onnxq.calibration.feeds import Feeds
+from onnxq.calibration.pass_forecasts import PassForecasts, cut_stints
 from onnxq.calibration.statistics import (
     Flags,
     StatisticsCollector,
@@ -82,15 +84,18 @@ class Collected:
 
     Attributes:
         statistics: By tensor name, in the order of the passes.
-        predicted_seconds: Wall time, as predicted after the first runs; 0 where there were too
-            few of them.
-        run_seconds: Wall time of a run, all threads together, after the first ones; likewise.
+        predicted_seconds: Wall time, as predicted after the first runs of each pass; 0 where
+            there were too few of them.
+        run_seconds: Wall time of a run through all passes, all threads together, after the first
+            ones; likewise.
+        opening_seconds: Wall time of loading the model for each pass once; likewise.
         seconds: Wall time, as it was.
     """
 
     statistics: dict[str, TensorStatistics]
     predicted_seconds: float
     run_seconds: float
+    opening_seconds: float
     seconds: float
 
 
@@ -130,27 +135,31 @@ def collect_statistics(
     """
     collectors = _collectors(rows, how, start)
     work = _Work(open_exposed, rows, how, collectors)
-    forecast = Forecast(len(how.passes) * len(chosen), warm_up=how.threads)
+    missing = [_missing(start, tensors, chosen, len(rows.feeds)) for tensors in how.passes]
+    total = len(how.passes) * len(chosen)
+    done = total - sum(map(len, missing))
+    forecasts = PassForecasts([len(runs) for runs in missing], how.threads)
 
-    def report(done: int) -> None:
-        forecast.see(done)
-        tell(Progressed(stage=STAGE, done=done, total=forecast.total))
+    def report(forecast: Forecast) -> None:
+        nonlocal done
+        done += 1
+        forecast.see()
+        tell(Progressed(stage=STAGE, done=done, total=total))
         keep(work.snapshot)
 
     try:
-        for index, tensors in enumerate(how.passes):
-            seen = _seen(start, tensors, len(rows.feeds))
-            missing = [run for run in chosen if not seen[run]]
-            work.fold(tensors, missing, report, (index + 1) * len(chosen) - len(missing))
+        for index, runs in cut_stints(missing, how.threads):
+            work.fold(how.passes[index], runs, partial(report, forecasts.begin(index)))
         _settle(work)
     except (Interrupted, KeyboardInterrupt):
         keep(work.snapshot)
         raise
     return Collected(
         statistics={name: collectors.pop(name).statistics() for name in list(collectors)},
-        predicted_seconds=forecast.predicted_seconds,
-        run_seconds=forecast.part_seconds,
-        seconds=forecast.seconds,
+        predicted_seconds=forecasts.predicted_seconds,
+        run_seconds=forecasts.run_seconds,
+        opening_seconds=forecasts.opening_seconds,
+        seconds=forecasts.seconds,
     )
 
 
@@ -165,12 +174,14 @@ def _collectors(
     }
 
 
-def _seen(start: Statistics, tensors: Sequence[str], runs: int) -> Flags:
-    """Return which runs every one of some tensors knows of."""
-    if not all(name in start for name in tensors):
-        return np.zeros(runs, np.bool_)
-    seen: Flags = np.logical_and.reduce([start[name].row_seen for name in tensors])
-    return seen
+def _missing(
+    start: Statistics, tensors: Sequence[str], chosen: Sequence[int], runs: int
+) -> list[int]:
+    """Return which of the chosen runs some of these tensors do not know of."""
+    seen = np.zeros(runs, np.bool_)
+    if all(name in start for name in tensors):
+        seen = np.logical_and.reduce([start[name].row_seen for name in tensors])
+    return [run for run in chosen if not seen[run]]
 
 
 @dataclass(frozen=True)
@@ -201,20 +212,15 @@ class _Work:
     def snapshot(self) -> Statistics:
         return _Snapshot(self.collectors)
 
-    def fold(
-        self, tensors: Sequence[str], runs: Sequence[int], report: Callable[[int], None], done: int
-    ) -> None:
-        """Look at tensors on some runs, and fold in what was not seen before.
-
-        ``report`` is told how many runs are done, of which ``done`` were before.
-        """
+    def fold(self, tensors: Sequence[str], runs: Sequence[int], report: Callable[[], None]) -> None:
+        """Look at tensors on some runs, and fold in what was not seen before; each is reported."""
 
         def fold(run: int, values: dict[str, Array]) -> None:
             for name in tensors:
                 if not self.collectors[name].has_seen(run):
                     self.collectors[name].fold(run, values.pop(name))
 
-        self._each(tensors, runs, fold, lambda count: report(done + count))
+        self._each(tensors, runs, fold, lambda _: report())
 
     def fold_out(self, stale: Mapping[str, Flags]) -> None:
         """Take tensors out again on the runs where that was found necessary."""
@@ -277,7 +283,7 @@ def naming_run(name: str) -> Iterator[None]:
     try:
         yield
     except InferenceError as error:
-        message = f"calibration stopped at {name}: {error.message}"
+        message = f"calibration stopped at row {name}: {error.message}"
         raise InferenceError(message, code=error.code, hint=error.hint) from error
 
 

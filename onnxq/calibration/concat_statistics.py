@@ -1,59 +1,68 @@
 """Statistics of tensors that were not looked at: those of a Concat are the sum of its parts'."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import TypeAlias
 
 import numpy as np
 
 from onnxq.calibration.statistics import TensorStatistics, bin_edges, bin_numbers
-from onnxq.graph.concats import ConcatJoin
 from onnxq.graph.qdq_edges import QdqEdges
 
+Bounds: TypeAlias = tuple[float, float]
+"""What a Relu or Clip lets through; infinite where it has no bound."""
 
-def complete_statistics(
-    edges: QdqEdges, statistics: Mapping[str, TensorStatistics], first: QdqEdges
-) -> dict[str, TensorStatistics]:
-    """Give every leader its statistics, from the parts of Concats where it was not collected.
+UNBOUNDED: Bounds = (-np.inf, np.inf)
 
-    Args:
-        edges: Whose leaders are asked for.
-        statistics: Of what was collected.
-        first: The edges that it was collected for.
 
-    Returns:
-        By leader, in the order of the graph, those of fixed range left out.
+@dataclass(frozen=True)
+class KnownStatistics:
+    """Statistics of tensors, and of what Concats make of them: each sum is taken once.
+
+    Attributes:
+        collected: Of what was looked at, by name.
     """
-    sums = {join.leader: join for join in edges.joins if join.is_sum}
-    known = {}
-    for leader in edges.collected:
-        if leader in edges.fixed:
-            continue
-        if leader in statistics:
-            known[leader] = statistics[leader]
-        elif leader in sums:
-            known[leader] = _sum_of(sums[leader], statistics)
-        else:
-            known[leader] = _former(leader, edges, statistics, first)
-    return known
 
+    collected: Mapping[str, TensorStatistics]
+    _joined: dict[tuple[tuple[str, ...], Bounds], TensorStatistics] = field(default_factory=dict)
 
-def _sum_of(join: ConcatJoin, statistics: Mapping[str, TensorStatistics]) -> TensorStatistics:
-    parts = tuple(statistics[part] for part in join.parts)
-    return clip_statistics(join_statistics(parts), join.bounds)
+    def join(self, parts: tuple[str, ...], bounds: Bounds = UNBOUNDED) -> TensorStatistics:
+        """Return the statistics of tensors side by side, behind a Relu or a Clip.
 
+        Args:
+            parts: Names of what was looked at; at least one.
+            bounds: What the Relu or Clip lets through.
+        """
+        if (parts, bounds) not in self._joined:
+            whole = join_statistics(tuple(self.collected[part] for part in parts))
+            self._joined[parts, bounds] = clip_statistics(whole, bounds)
+        return self._joined[parts, bounds]
 
-def _former(
-    leader: str, edges: QdqEdges, statistics: Mapping[str, TensorStatistics], first: QdqEdges
-) -> TensorStatistics:
-    """Find statistics for a leader that was none before its Concat was kept float.
+    def complete(self, edges: QdqEdges, first: QdqEdges) -> dict[str, TensorStatistics]:
+        """Give every leader its statistics, from the parts of Concats where it was not looked at.
 
-    Its values reach a Concat that it shared its range with, as parts; or moving nodes made it out
-    of its former leader.
-    """
-    parts = {part for join in first.joins for part in join.parts}
-    led = [part for part in sorted(parts) if edges.leaders.get(part) == leader]
-    if led:
-        return join_statistics(tuple(statistics[part] for part in led))
-    return complete_statistics(first, statistics, first)[first.leaders[leader]]
+        Args:
+            edges: Whose leaders are asked for.
+            first: The edges whose observed tensors were looked at.
+
+        Returns:
+            By leader, in the order of the graph, those of fixed range left out.
+        """
+        leaders = (leader for leader in edges.collected if leader not in edges.fixed)
+        return {leader: self._find(leader, edges, first) for leader in leaders}
+
+    def _find(self, leader: str, edges: QdqEdges, first: QdqEdges) -> TensorStatistics:
+        if leader in self.collected:
+            return self.collected[leader]
+        for join in edges.joins:
+            if join.leader == leader and join.is_sum:
+                return self.join(join.parts, join.bounds)
+        # It was no leader before its Concat was kept float. Its values reach a Concat that it
+        # shared its range with, as parts; or moving nodes made it out of its former leader.
+        parts = {part for join in first.joins for part in join.parts}
+        led = tuple(part for part in sorted(parts) if edges.leaders.get(part) == leader)
+        return self.join(led) if led else self._find(first.leaders[leader], first, first)
 
 
 def join_statistics(parts: tuple[TensorStatistics, ...]) -> TensorStatistics:
@@ -63,7 +72,7 @@ def join_statistics(parts: tuple[TensorStatistics, ...]) -> TensorStatistics:
         parts: Of the same rows; at least one.
     """
     return TensorStatistics(
-        counts=np.sum([part.counts for part in parts], axis=0),
+        counts=reduce(np.add, (part.counts for part in parts)),
         row_seen=np.logical_and.reduce([part.row_seen for part in parts]),
         row_lows=np.minimum.reduce([part.row_lows for part in parts]),
         row_highs=np.maximum.reduce([part.row_highs for part in parts]),
@@ -71,7 +80,7 @@ def join_statistics(parts: tuple[TensorStatistics, ...]) -> TensorStatistics:
     )
 
 
-def clip_statistics(statistics: TensorStatistics, bounds: tuple[float, float]) -> TensorStatistics:
+def clip_statistics(statistics: TensorStatistics, bounds: Bounds) -> TensorStatistics:
     """Return the statistics of a tensor behind a Relu or a Clip; exact, as bins hold the bounds.
 
     Args:

@@ -16,6 +16,7 @@ Concat and its tail stay float. That a part is small does not make it unimportan
 boxes are.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from onnxq.calibration.concat_statistics import clip_statistics, complete_statistics
+from onnxq.calibration.concat_statistics import KnownStatistics, clip_statistics
 from onnxq.calibration.statistics import Float64s, TensorStatistics, bin_edges
 from onnxq.findings import Finding
 from onnxq.graph.concats import ConcatJoin
@@ -107,7 +108,7 @@ class _Part:
 
 def settle_concats(
     find: FindEdges,
-    statistics: Mapping[str, TensorStatistics],
+    statistics: KnownStatistics,
     choose: Choose,
     *,
     levels: int = 255,
@@ -128,9 +129,10 @@ def settle_concats(
     while True:
         kept = tuple(dict.fromkeys(name for one in unlike for name in _names_of(one.join)))
         edges = find(kept) if kept else first
-        known = complete_statistics(edges, statistics, first)
+        known = statistics.complete(edges, first)
         leaders = {name: choose(edges, name, one) for name, one in known.items()} | edges.fixed
-        found = _first_unlike(edges, leaders, known | dict(statistics), choose, levels)
+        parts_of = partial(_parts_of, known=known, statistics=statistics)
+        found = _first_unlike(edges, leaders, parts_of, choose, levels)
         if found is None:
             ranges = {name: leaders[leader] for name, leader in sorted(edges.leaders.items())}
             return SettledEdges(edges, ranges, known, kept, unlike)
@@ -144,19 +146,20 @@ def _names_of(join: ConcatJoin) -> tuple[str, ...]:
 def _first_unlike(
     edges: QdqEdges,
     leaders: Mapping[str, TensorRange],
-    statistics: Mapping[str, TensorStatistics],
+    parts_of: Callable[[ConcatJoin], dict[str, TensorStatistics]],
     choose: Choose,
     levels: int,
 ) -> UnlikeConcat | None:
     """Find the last Concat of the graph whose parts are unlike."""
+    accepted: defaultdict[str, set[str]] = defaultdict(set)
     for join in edges.joins:
-        whole = leaders[edges.leaders[join.output]]
-        choose_own = partial(choose, edges, join.leader)
-        seen = {
-            name: clip_statistics(statistics[name], join.bounds)
-            for name in dict.fromkeys(join.parts)
-            if name in statistics and statistics[name].count
-        }
+        leader = edges.leaders[join.output]  # that of an outer Concat, perhaps,
+        if accepted[leader].issuperset(join.parts):  # which was judged by the same parts
+            continue
+        accepted[leader].update(join.parts)
+        whole = leaders[leader]
+        choose_own = partial(choose, edges, leader)
+        seen = parts_of(join)
         parts = {name: _judge(one, whole, choose_own, levels) for name, one in seen.items()}
         bad = {name: part.kept_db for name, part in parts.items() if not part.is_alike}
         if bad and not _is_enough_behind(join, parts):
@@ -164,6 +167,20 @@ def _first_unlike(
             ranges = {name: choose_own(one) for name, one in seen.items()}
             return UnlikeConcat(join, ranges, whole, worst, bad[worst])
     return None
+
+
+def _parts_of(
+    join: ConcatJoin, *, known: Mapping[str, TensorStatistics], statistics: KnownStatistics
+) -> dict[str, TensorStatistics]:
+    """Return the statistics of what a Concat joins, as its Relu or Clip lets it through."""
+    found = {
+        name: statistics.join((name,), join.bounds)
+        if name in statistics.collected
+        else clip_statistics(known[name], join.bounds)
+        for name in dict.fromkeys(join.parts)
+        if name in statistics.collected or name in known
+    }
+    return {name: one for name, one in found.items() if one.count}
 
 
 def _judge(

@@ -6,7 +6,6 @@ tensor; that the others are off as well follows from it as a rule.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from onnxq.calibration.collecting import Collecting, Statistics, collect_statistics, keep_nothing
 from onnxq.calibration.convergence import spread_order
 from onnxq.calibration.departures import FAR_RATIO, Departure, find_departures
-from onnxq.calibration.edges import open_exposed
+from onnxq.calibration.exposure import expose
 from onnxq.calibration.noise_to_signal import ChosenRanges
 from onnxq.calibration.runs import open_runs
 from onnxq.calibration.statistics_files import read_statistics_file
@@ -57,15 +56,16 @@ def check_coverage(request: CoverageRequest, folder: Path, tell: Tell) -> Covera
     sampled = spread_order(len(rows.feeds), request.seed)[
         : max(_LEAST_RUNS, SAMPLE_ROWS // batch_rows)
     ]
-    seen = collect_statistics(
-        partial(open_exposed, proto, folder),
-        rows,
-        Collecting(passes=(tensors,) if tensors else (), threads=request.threads),
-        chosen=sampled.tolist(),
-        start={},
-        keep=keep_nothing,
-        tell=tell,
-    ).statistics
+    with expose(proto, folder, tensors) as open_exposed:
+        seen = collect_statistics(
+            open_exposed,
+            rows,
+            Collecting(passes=(tensors,) if tensors else (), threads=request.threads),
+            chosen=sampled.tolist(),
+            start={},
+            keep=keep_nothing,
+            tell=tell,
+        ).statistics
     chosen = ChosenRanges({name: ranges[name] for name in tensors}, request.activation)
     departures = find_departures(seen, chosen, _calibration(request))
     count_rows = len(sampled) * batch_rows

@@ -132,32 +132,29 @@ class Forecast:
         total: Parts in all.
         predicted_seconds: From the start to the end; 0 before anything can be told.
         part_seconds: Of one part; 0 before anything can be told.
+        opening_seconds: What the first parts took beyond that; likewise.
     """
 
     def __init__(self, total: int, *, warm_up: int) -> None:
         self.total = total
         self.predicted_seconds = 0.0
         self.part_seconds = 0.0
+        self.opening_seconds = 0.0
         self._start = time.perf_counter()
         self._warm_up = warm_up
         self._fresh = 0
         self._timed_from = 0.0
 
-    @property
-    def seconds(self) -> float:
-        """Wall time since the start."""
-        return time.perf_counter() - self._start
-
-    def see(self, done: int) -> None:
-        """Take down that one more part is done.
-
-        Args:
-            done: Parts done in all, those of an earlier time included.
-        """
+    def see(self) -> None:
+        """Take down that one more part is done."""
         now = time.perf_counter()
         self._fresh += 1
         if self._fresh == self._warm_up:
             self._timed_from = now
         elif self._fresh == self._warm_up + TIMED_PARTS:
             self.part_seconds = (now - self._timed_from) / TIMED_PARTS
-            self.predicted_seconds = now - self._start + self.part_seconds * (self.total - done)
+            first = self._timed_from - self._start
+            self.opening_seconds = max(0.0, first - self._warm_up * self.part_seconds)
+            self.predicted_seconds = (
+                now - self._start + self.part_seconds * (self.total - self._fresh)
+            )

@@ -11,7 +11,6 @@ import onnx
 from onnxq.arrays import Predict
 from onnxq.calibration.blocked_layout import renaming, write_optimized
 from onnxq.calibration.collecting import OpenExposed
-from onnxq.calibration.edges import write_exposed
 from onnxq.errors import InferenceError
 from onnxq.graph.pruning import prune_to
 from onnxq.runtime import open_predict
@@ -24,8 +23,7 @@ def expose(proto: onnx.ModelProto, folder: Path, tensors: Sequence[str]) -> Iter
     Which operators onnxruntime fuses depends on what is watched, and a fused one may round
     otherwise. So it optimizes the model once, as if all were watched, and what some of them need
     is cut out of the result: they are the same whatever is watched with them. A model that it
-    cannot write optimized is cut first and optimized later; there, last bits may depend on the
-    passes.
+    cannot write optimized is not optimized at all.
 
     Args:
         proto: A model below 2 GB.
@@ -45,10 +43,32 @@ def expose(proto: onnx.ModelProto, folder: Path, tensors: Sequence[str]) -> Iter
         try:
             names = write_optimized(plain, optimized)
         except InferenceError:
-            yield partial(_open_plain, proto, plain)
+            optimized, names = plain, {}  # if it was the model itself, that is told on loading
         else:
             plain.unlink()
-            yield partial(_open_part, optimized, names)
+        yield partial(_open_part, optimized, names)
+
+
+def write_exposed(proto: onnx.ModelProto, tensors: tuple[str, ...], path: Path) -> None:
+    """Write a copy of a model that also returns some of its activations.
+
+    onnxruntime finds out types and shapes of outputs that have none, so no shape inference is
+    needed; its graph optimizations stay possible everywhere else.
+
+    Args:
+        proto: A model below 2 GB; is the same again afterwards.
+        tensors: Names of activations; graph inputs and outputs are not added.
+        path: Where to.
+    """
+    visible = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    outputs = len(proto.graph.output)
+    proto.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in tensors if name not in visible
+    )
+    try:
+        path.write_bytes(proto.SerializeToString())
+    finally:  # not in a copy: weights are most of the memory
+        del proto.graph.output[outputs:]
 
 
 def _open_part(optimized: Path, names: Mapping[str, str], tensors: Sequence[str]) -> Predict:
@@ -57,9 +77,5 @@ def _open_part(optimized: Path, names: Mapping[str, str], tensors: Sequence[str]
     part = prune_to(whole, [new_names.get(name, name) for name in tensors])
     path = optimized.with_name("part.onnx")  # beside the weights
     path.write_bytes(part.SerializeToString())
-    return renaming(open_predict(path, optimize=False, memory_pattern=False), names)
-
-
-def _open_plain(proto: onnx.ModelProto, path: Path, tensors: Sequence[str]) -> Predict:
-    path.write_bytes(prune_to(proto, tensors).SerializeToString())
-    return open_predict(path, memory_pattern=False)
+    predict = open_predict(path, optimize=False, memory_pattern=False, title="the model")
+    return renaming(predict, names)

@@ -1,10 +1,8 @@
 """Statistics come from rows, from an earlier calibration of them, or from several parts."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -16,15 +14,17 @@ from onnxq.calibration.collected_statistics import (
     check_complete,
     merge_collected,
 )
-from onnxq.calibration.collecting import NamedRuns, Statistics
-from onnxq.calibration.collection import Collection
+from onnxq.calibration.collecting import Statistics
+from onnxq.calibration.collection import OpenCollection
 from onnxq.calibration.convergence import Choose, converge
 from onnxq.calibration.feeds import describe_batches
+from onnxq.calibration.few_rows import describe_few_rows
 from onnxq.calibration.identifying import cache_part, identify_statistics
 from onnxq.calibration.looking import Looking, open_looking
 from onnxq.calibration.runs import open_runs
+from onnxq.calibration.statistics import TensorStatistics
 from onnxq.calibration.statistics_files import read_statistics_file
-from onnxq.calibrations import CalibrationEffort, ConvergencePoint, Shard
+from onnxq.calibrations import WHOLE, CalibrationEffort, ConvergencePoint, Shard
 from onnxq.datasets.values import StoredRows
 from onnxq.errors import DatasetError, UsageError
 from onnxq.events import Tell
@@ -62,7 +62,7 @@ class Gathering:
 
     request: CalibrateRequest
     tensors: tuple[str, ...]
-    open_collection: Callable[[NamedRuns], AbstractContextManager[Collection]]
+    open_collection: OpenCollection
     choose: Choose
     tell: Tell
     begun: float = field(default_factory=time.perf_counter)
@@ -92,7 +92,7 @@ def gather_statistics(gathering: Gathering, rows: StoredRows) -> Gathered:
         gathering.tensors,
         runs,
         identity,
-        partial(gathering.open_collection, runs),
+        gathering.open_collection,
         cache_folder=request.cache_folder,
         tell=gathering.tell,
         begun=gathering.begun,
@@ -106,10 +106,11 @@ def gather_statistics(gathering: Gathering, rows: StoredRows) -> Gathered:
         dropped_rows=runs.feeds.dropped_rows,
         tensors={name: known[name] for name in gathering.tensors},
     )
+    few = describe_few_rows(collected) if request.shard == WHOLE else ()
     return Gathered(
         collected=collected,
         effort=_with_rows(replace(effort, convergence=points), gathering, collected),
-        findings=(*describe_batches(runs.feeds), *findings),
+        findings=(*describe_batches(runs.feeds), *findings, *few),
     )
 
 
@@ -127,7 +128,9 @@ def merge_statistics(gathering: Gathering, parts: StatisticsParts) -> Gathered:
         DatasetError: OQ127 or OQ146 if a file cannot be read; OQ147 if rows are missing.
         UsageError: OQ147 if parts do not belong together, or to the model.
     """
-    merged = merge_collected({path: read_statistics_file(Path(path)) for path in parts.paths})
+    read = {path: read_statistics_file(Path(path)) for path in parts.paths}
+    seen = [one.runs_seen for one in read.values()]
+    merged = merge_collected(read)
     if merged.identity.model_sha256 != gathering.request.model.sha256:
         message = "the statistics are of another model."
         hint = "Name the model that they were calibrated with, prepared by the same onnxq."
@@ -137,11 +140,15 @@ def merge_statistics(gathering: Gathering, parts: StatisticsParts) -> Gathered:
         message = f"the statistics know nothing of activation {missing[0]!r}."
         hint = "Give calibrate and merge the same recipes (-r) and scope, such as --keep-float."
         raise UsageError(message, code="OQ147", hint=hint)
-    check_complete(merged)
+    check_complete(merged, parts=seen)
     effort = CalibrationEffort(
         origin="merged", rows=0, given_rows=0, tensors=0, stride=merged.identity.stride
     )
-    return Gathered(collected=merged, effort=_with_rows(effort, gathering, merged))
+    return Gathered(
+        collected=merged,
+        effort=_with_rows(effort, gathering, merged),
+        findings=describe_few_rows(merged),
+    )
 
 
 def _look(
@@ -154,10 +161,15 @@ def _look(
         return looking.look(chosen, cache_part(request.shard)), ()
     rounds = count()
 
-    def collect(chosen: Sequence[int], start: Statistics) -> Statistics:
+    merged = dict[str, TensorStatistics]()
+
+    def collect(chosen: Sequence[int], _: Statistics) -> Statistics:
         # What a round looks at does not depend on what is made of it: any recipe finds it again.
-        found = looking.look(chosen, f"round {next(rounds)}")
-        return {name: start[name].merge(one) if start else one for name, one in found.items()}
+        found = dict(looking.look(chosen, f"round {next(rounds)}"))
+        for name in list(found):  # in place, one by one: of all together there are never three
+            one = found.pop(name)
+            merged[name] = merged[name].merge(one) if name in merged else one
+        return merged
 
     settled = converge(collect, gathering.choose, len(feeds), batch_rows=feeds.batch_rows)
     return settled.statistics, settled.points
@@ -175,10 +187,12 @@ def _with_rows(
     """Fill in what was looked at, and the time until now."""
     seen = int(np.count_nonzero(collected.runs_seen))
     most = collected.given_rows - collected.dropped_rows
+    left_out = int(np.count_nonzero(collected.runs_left_out))
     return replace(
         effort,
         rows=min(seen * collected.identity.batch_rows, most),
         given_rows=collected.given_rows,
+        left_out_rows=min(left_out * collected.identity.batch_rows, most),
         tensors=len(gathering.tensors),
         seconds=time.perf_counter() - gathering.begun,
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnxq.calibration.outliers import find_outliers
 from onnxq.calibration.statistics import Float64s, TensorStatistics, histogram
 from onnxq.findings import Finding
-from onnxq.wording import count_noun
+from onnxq.wording import count_noun, listed_rows
 
 LEAST_GAIN_DB = 6.0
 """Noise that must go with the rows: that of one bit. On photos, the best that leaving out a row of
@@ -26,7 +26,6 @@ LEAST_ROWS = 8
 
 _SHARE = 50  # at most one row in so many, or one
 _WIDER_RATIO = 2.0  # what counts as a tensor whose range a row decides
-_SHOWN_ROWS = 3
 _LEAST_REACH = 2.0**-20  # of the median: how short a row may fall before it is as good as zero
 
 
@@ -135,28 +134,29 @@ def _finding(
 ) -> Finding:
     before, after = widths
     ratios = before / np.maximum(after, np.finfo(np.float64).tiny)
-    wider, worst = int(np.count_nonzero(ratios >= _WIDER_RATIO)), int(np.argmax(ratios))
-    more = len(named) - _SHOWN_ROWS
-    shown = ", ".join(named[:_SHOWN_ROWS]) + (f" and {more} more" if more > 0 else "")
+    decided = np.flatnonzero(ratios >= _WIDER_RATIO)
+    shown = int(decided[0]) if decided.size else int(np.argmax(ratios))  # nearest to the input
+    rows, one = listed_rows(named), len(named) == 1
     return Finding(
         code="OQ150",
-        subject=tensors[worst],
+        subject=rows,
         message=(
-            f"{len(named)} of {count_noun(count, 'calibration row')} ({shown}) at least doubles "
-            f"the ranges of {count_noun(wider, 'activation')} of {len(tensors)}, {tensors[worst]} "
-            f"from {after[worst]:.3g} to {before[worst]:.3g} wide: {gain_db:.0f} dB more noise "
-            "in all other rows."
+            f"{'It is' if one else 'They are'} {len(named)} of "
+            f"{count_noun(count, 'calibration row')} and at least {'doubles' if one else 'double'} "
+            f"the ranges of {len(decided)} of {count_noun(len(tensors), 'activation')}, "
+            f"{tensors[shown]} from {after[shown]:.3g} to {before[shown]:.3g} wide: "
+            f"{gain_db:.0f} dB more noise in all other rows."
         ),
         evidence={
-            "tensor": tensors[worst],
+            "tensor": tensors[shown],
             "row": named[0],
             "rows": len(named),
             "calibration_rows": count,
-            "tensors": wider,
+            "tensors": len(decided),
             "gain_db": gain_db,
-            "width": float(before[worst]),
-            "width_without": float(after[worst]),
+            "width": float(before[shown]),
+            "width_without": float(after[shown]),
         },
-        fix=f"Look at {named[0]}: if it is damaged, or on another scale, leave it out of --calib.",
+        fix=f"Look at {rows}: leave what is damaged, or on another scale, out of --calib.",
         severity="warning",
     )

@@ -1,10 +1,9 @@
 """Runs are looked at unless the cache knows them; the model is loaded only if it does not."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -12,13 +11,10 @@ from onnxq.calibration.cache import Cache, open_cache
 from onnxq.calibration.checkpoints import Checkpoints
 from onnxq.calibration.collected_statistics import StatisticsIdentity, is_settled
 from onnxq.calibration.collecting import NamedRuns, Statistics
-from onnxq.calibration.collection import Collection
+from onnxq.calibration.collection import Collection, OpenCollection
 from onnxq.calibrations import CalibrationEffort, CalibrationOrigin
 from onnxq.events import Tell
 from onnxq.findings import Finding
-
-OpenCollection: TypeAlias = Callable[[], AbstractContextManager[Collection]]
-"""Makes ready what collects statistics: the model is loaded, and run once."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,8 @@ class Looking:
         return known
 
     def _collect(self, chosen: Sequence[int], start: Statistics, cache: Cache) -> Statistics:
-        collection = self._collection()
+        # Rounds are put together in the end: those of before are held meanwhile.
+        collection = self._collection(1 + bool(start) + self.identity.stop_early)
         before = time.perf_counter() - self.begun
         found = collection.collect(
             chosen, start=start, keep=Checkpoints(cache.keep), tell=self.tell
@@ -88,9 +85,11 @@ class Looking:
             self._forecasts.append(before + found.predicted_seconds)
         return found.statistics
 
-    def _collection(self) -> Collection:
+    def _collection(self, copies: int) -> Collection:
         if not self._opened:
-            self._opened.append(self.stack.enter_context(self.open_collection()))
+            self._opened.append(
+                self.stack.enter_context(self.open_collection(self.runs, copies=copies))
+            )
         return self._opened[0]
 
     def effort(self) -> CalibrationEffort:

@@ -3,7 +3,7 @@
 Memory is counted beyond the resident size that the process had before: its *base*. While rows
 run it is made of::
 
-    statistics      of each tensor
+    statistics      of each tensor; twice or three times, where some are known already
     the session     weights, what onnxruntime makes of them, and more for a moment while it loads
     each thread     inputs, what one run holds anyway, the tensors of the pass, tables to count in
 
@@ -39,6 +39,7 @@ class Probe:
         activation_bytes: All activations together, whether watched or not.
         counting_bytes: Memory that each thread counts with.
         tensor_bytes: Size of each tensor that is watched, in the order of the graph.
+        run_seconds: Wall time of that run.
     """
 
     base_bytes: int
@@ -50,6 +51,7 @@ class Probe:
     activation_bytes: int
     counting_bytes: int
     tensor_bytes: Mapping[str, int]
+    run_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,9 @@ class CollectingPlan:
     base_bytes: int
 
 
-def plan_collecting(probe: Probe, *, runs: int, cap_bytes: int, threads: int) -> CollectingPlan:
+def plan_collecting(
+    probe: Probe, *, runs: int, cap_bytes: int, threads: int, copies: int = 1
+) -> CollectingPlan:
     """Choose passes and threads such that the least time is spent within a cap.
 
     Every pass runs the model again, and threads share the runs: the time is that of a run, times
@@ -84,6 +88,8 @@ def plan_collecting(probe: Probe, *, runs: int, cap_bytes: int, threads: int) ->
         runs: Of the model over all rows.
         cap_bytes: Most memory beyond the probe's base.
         threads: Most runs at the same time.
+        copies: How many statistics of each tensor there are at a time: those that grow, and
+            those that are known already, of a checkpoint or of other rows.
 
     Returns:
         The plan.
@@ -91,7 +97,7 @@ def plan_collecting(probe: Probe, *, runs: int, cap_bytes: int, threads: int) ->
     Raises:
         LimitError: OQ185, if one tensor in one thread would already take more.
     """
-    fixed = statistics_bytes(len(probe.tensor_bytes), runs)
+    fixed = copies * statistics_bytes(len(probe.tensor_bytes), runs)
     plans = [
         _plan(probe, passes, fixed, cap_bytes, count)
         for count in range(max(1, min(threads, runs)), 0, -1)

@@ -1,5 +1,6 @@
 """What is odd about the tensors that calibration saw, told as findings that name tensor and row."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,17 +9,26 @@ from onnxq.calibration.outliers import PROPORTION_RATIO, Outliers, find_outliers
 from onnxq.calibration.statistics import TensorStatistics
 from onnxq.findings import Finding
 from onnxq.ranges import LEAST_WIDTH
+from onnxq.wording import count_noun, listed_rows
+
+_SHOWN_NODES = 3
 
 
 def describe_tensor(
-    tensor: str, statistics: TensorStatistics, row_names: Sequence[str]
+    tensor: str,
+    statistics: TensorStatistics,
+    row_names: Sequence[str],
+    readers: Sequence[str] = (),
+    maker: str = "NODE",
 ) -> tuple[Finding, ...]:
-    """Say what is odd about a tensor, naming the first row that shows it.
+    """Say what is odd about a tensor, naming the rows that show it.
 
     Args:
         tensor: Its name.
         statistics: Of all rows.
         row_names: A name for each row.
+        readers: Names of the nodes that take it.
+        maker: Name of the node that makes it.
 
     Returns:
         OQ144 for outliers, OQ145 for a constant, OQ149 for values too small to have a scale.
@@ -26,13 +36,14 @@ def describe_tensor(
     if not statistics.count:
         return ()
     findings: list[Finding] = []
+    remedy = _keep_float(readers, maker)
     outliers = find_outliers(statistics)
     if outliers.kind != "none":
-        findings.append(_outlier_finding(tensor, statistics, outliers, row_names))
+        findings.append(_outlier_finding(tensor, statistics, outliers, row_names, remedy))
     if statistics.low == statistics.high:
         findings.append(_constant_finding(tensor, statistics))
     elif max(outliers.high, 0.0) - min(outliers.low, 0.0) < LEAST_WIDTH:
-        findings.append(_tiny_finding(tensor, statistics, row_names))
+        findings.append(_tiny_finding(tensor, statistics, row_names, remedy))
     return tuple(findings)
 
 
@@ -51,15 +62,16 @@ def describe_non_finite(
     by_tensor = {name: one.row_non_finite for name, one in statistics.items() if one.non_finite}
     if not by_tensor:
         return ()
-    rows = np.flatnonzero(np.sum(list(by_tensor.values()), axis=0))
+    rows = np.flatnonzero(np.sum(list(by_tensor.values()), axis=0)).tolist()
     tensor = next(name for name, counts in by_tensor.items() if counts[rows[0]])
     row = row_names[rows[0]]
     finding = Finding(
         code="OQ143",
         subject=tensor,
         message=(
-            f"{tensor} is NaN or infinite in row {row}; {_count_rows(len(rows))} with such values "
-            f"({len(by_tensor)} activations) left out of all ranges."
+            f"It is the first activation that is NaN or infinite in row {row}. "
+            f"{_left_out([row_names[one] for one in rows])}, because "
+            f"{_some_activations(len(by_tensor))} such values there."
         ),
         evidence={
             "tensor": tensor,
@@ -75,31 +87,34 @@ def describe_non_finite(
 
 
 def _outlier_finding(
-    tensor: str, statistics: TensorStatistics, outliers: Outliers, row_names: Sequence[str]
+    tensor: str,
+    statistics: TensorStatistics,
+    outliers: Outliers,
+    row_names: Sequence[str],
+    remedy: str,
 ) -> Finding:
-    first = outliers.rows[0]
-    row = row_names[first]
-    lowest, highest = statistics.row_lows[first], statistics.row_highs[first]
+    which = list(outliers.rows)
+    named = listed_rows([row_names[row] for row in which])
+    lowest, highest = statistics.row_lows[which].min(), statistics.row_highs[which].max()
     value = float(lowest if abs(lowest) > abs(highest) else highest)
     beyond = f"more than {PROPORTION_RATIO} times its median magnitude"
     what = {
         "mask": "which looks like a mask, and was left out of the range",
-        "stray": f"{beyond} and far from all other rows; this row was left out of the range",
+        "stray": f"{beyond} and far from all other rows: left out of the range",
     }.get(outliers.kind, f"{beyond}, so most of the range is hardly used")
     return Finding(
         code="OQ144",
         subject=tensor,
-        message=f"{tensor} reaches {value:.3g} in row {row}, {what}.",
+        message=f"It reaches {value:.3g} in {named}, {what}.",
         evidence={
             "tensor": tensor,
-            "row": row,
-            "rows": len(outliers.rows),
+            "row": row_names[which[0]],
+            "rows": len(which),
             "value": value,
             "median": outliers.median,
             "kind": outliers.kind,
         },
-        fix=f"Look at row {row}; if its values are right, leave what takes {tensor} in float: "
-        "--keep-float.",
+        fix=f"Look at {named}; if the values are right, {remedy}",
         severity="warning",
     )
 
@@ -108,14 +123,16 @@ def _constant_finding(tensor: str, statistics: TensorStatistics) -> Finding:
     return Finding(
         code="OQ145",
         subject=tensor,
-        message=f"{tensor} is {statistics.low:.6g} everywhere on {_count_all(statistics)}.",
+        message=f"It is {statistics.low:.6g} everywhere on {_count_all(statistics)}.",
         evidence={"tensor": tensor, "value": statistics.low, "rows": _rows_of(statistics)},
         fix="Check that the calibration rows are what the model sees in use.",
         severity="warning",
     )
 
 
-def _tiny_finding(tensor: str, statistics: TensorStatistics, row_names: Sequence[str]) -> Finding:
+def _tiny_finding(
+    tensor: str, statistics: TensorStatistics, row_names: Sequence[str], remedy: str
+) -> Finding:
     largest = np.maximum(np.abs(statistics.row_lows), np.abs(statistics.row_highs))
     first = int(np.argmax(np.where(statistics.row_folded, largest, -1.0)))
     row, value = row_names[first], float(largest[first])
@@ -123,7 +140,7 @@ def _tiny_finding(tensor: str, statistics: TensorStatistics, row_names: Sequence
         code="OQ149",
         subject=tensor,
         message=(
-            f"{tensor} reaches no more than {value:.3g} (in row {row}), which is too small for a "
+            f"It reaches no more than {value:.3g} (in row {row}), which is too small for a "
             "scale in float32; its values count as zero."
         ),
         evidence={
@@ -133,7 +150,7 @@ def _tiny_finding(tensor: str, statistics: TensorStatistics, row_names: Sequence
             "value": value,
             "least_width": LEAST_WIDTH,
         },
-        fix="Scale it up in the model, or leave what takes it in float: --keep-float.",
+        fix=f"Scale it up in the model, or {remedy}",
         severity="warning",
     )
 
@@ -147,5 +164,20 @@ def _count_all(statistics: TensorStatistics) -> str:
     return "the one calibration row" if rows == 1 else f"all {rows} calibration rows"
 
 
-def _count_rows(rows: int) -> str:
-    return "1 row" if rows == 1 else f"{rows} rows"
+def _left_out(names: Sequence[str]) -> str:
+    named = listed_rows(names)
+    return f"R{named[1:]} {'is' if len(names) == 1 else 'are'} left out of all ranges"
+
+
+def _some_activations(count: int) -> str:
+    return f"{count_noun(count, 'activation')} {'has' if count == 1 else 'have'}"
+
+
+def _keep_float(readers: Sequence[str], maker: str) -> str:
+    """Say how the nodes that take a tensor are left in float: the option wants their names."""
+    if not readers:
+        return f"leave what makes it in float:  --keep-float {shlex.quote(maker)}"
+    more = len(readers) - _SHOWN_NODES
+    options = " ".join(f"--keep-float {shlex.quote(name)}" for name in readers[:_SHOWN_NODES])
+    others = f" and so for {count_noun(more, 'more node')}" if more > 0 else ""
+    return f"leave what takes it in float:  {options}{others}"

@@ -1,5 +1,6 @@
 """One run of a model tells what collecting its activations will take."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,9 +59,10 @@ def probe_run(
         opening = read_effort()
     give_back_memory()
     opened = resident_bytes()
-    held = 0
+    held, begun = 0, time.perf_counter()
     if predict is not None:
         held = sum(array.nbytes for array in predict(inputs).values())
+    run_seconds = time.perf_counter() - begun
     grown = resident_bytes() - opened
     return Probe(
         base_bytes=base_bytes,
@@ -72,6 +74,7 @@ def probe_run(
         activation_bytes=_FLOAT_BYTES * sum(known.values()),
         counting_bytes=_counting_bytes(max(sizes.values(), default=0)),
         tensor_bytes={name: _FLOAT_BYTES * size for name, size in sizes.items()},
+        run_seconds=run_seconds,
     )
 
 
@@ -99,7 +102,7 @@ def _count(
     path = folder / "sizes.onnx"
     path.write_bytes(model.SerializeToString())
     try:
-        predict = open_predict(path)
+        predict = open_predict(path, title="the model")
     finally:
         path.unlink()
     found = predict(inputs)

@@ -9,11 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import numpy as np
 from onnxruntime.quantization import CalibrationDataReader
 
 from onnxq.arrays import Array
 from onnxq.calibration.feeds import Feeds, open_feeds
 from onnxq.datasets.values import StoredRows
+from onnxq.errors import UsageError
+from onnxq.wording import with_article
 
 
 class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # untyped base
@@ -40,6 +43,7 @@ class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # untyped
     Raises:
         DatasetError: If there are no rows, inputs have different numbers of them, or rows of an
             input differ in dtype or number of axes.
+        UsageError: OQ100, if it is not told which input rows are of, or they are no arrays.
         ValueError: If ``batch_rows`` is not positive.
     """
 
@@ -53,6 +57,7 @@ class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # untyped
         if isinstance(rows, StoredRows):
             self._feeds = open_feeds(rows, batch_rows)
         else:
+            _check_rows(rows)
             self._feeds = Feeds(dict(rows), batch_rows, whole)
         self._runs = range(len(self._feeds))
         self._next = iter(self._runs)
@@ -93,3 +98,17 @@ class CalibrationReader(CalibrationDataReader):  # type: ignore[misc]  # untyped
         """Start over, and iterate over the inputs of each run."""
         self.rewind()
         return self
+
+
+def _check_rows(rows: object) -> None:
+    """Refuse what a caller without a type checker may take for rows by input name."""
+    if not isinstance(rows, Mapping):
+        message = f"rows: found {with_article(rows)}, expected rows by the name of their input."
+        hint = 'Name the input that they are of: CalibrationReader({"x": rows})'
+        raise UsageError(message, code="OQ100", hint=hint)
+    for name, one in rows.items():
+        is_list = isinstance(one, Sequence) and not isinstance(one, str | bytes)
+        if not is_list and not (isinstance(one, np.ndarray) and one.ndim):
+            message = f"rows of {name!r}: found {with_article(one)}, expected an array of rows."
+            hint = f'Make it a numpy array whose axis 0 is rows: {{"{name}": np.asarray(rows)}}'
+            raise UsageError(message, code="OQ100", hint=hint)

@@ -8,10 +8,10 @@ CALIBRATION = (
     click.Option(
         ["--calib-rows"],
         metavar="N|auto",
-        type=Spec(lambda: ("auto",)),
+        type=Spec(lambda: ("auto",), takes_count=True),
         default="",
         help="Calibrate on at most N rows; auto: until more would hardly change the ranges.  "
-        "[default: all of --calib, else 256 of --data]",
+        "[default: all of --calib]",
     ),
     click.Option(
         ["--histogram-sample"],

@@ -42,10 +42,12 @@ def _looked_at(effort: CalibrationEffort) -> str:
     rows = f"{effort.rows} of {count_noun(effort.given_rows, 'row')}"
     if effort.rows >= effort.given_rows:
         rows = count_noun(effort.rows, "row") if effort.rows else ""
+    left_out = f"{effort.left_out_rows} of them left out" if effort.left_out_rows else ""
     passes = f"{effort.passes} {'pass' if effort.passes == 1 else 'passes'}"
     facts = (
         rows,
-        count_noun(effort.tensors, "tensor"),
+        left_out,
+        f"{count_noun(effort.tensors, 'tensor')}{'' if effort.origin == 'given' else ' watched'}",
         _ORIGINS[effort.origin],
         passes if effort.passes else "",
     )
@@ -78,7 +80,7 @@ def _settled(effort: CalibrationEffort) -> str:
     gap = f"{effort.convergence[-1].gap_db:.2f} dB"
     if effort.rows < effort.given_rows:
         return f"on these rows: the last of them moved the ranges by {gap}"
-    return f"not before the last row: the last ones moved the ranges by {gap}"
+    return f"not early: all rows were used, the last moved the ranges by {gap}"
 
 
 def _sampled(stride: int) -> str:

@@ -8,6 +8,7 @@ import click
 
 from onnxq.cli.config_files import choose_config
 from onnxq.cli.flags import SETTABLE
+from onnxq.cli.following import inserted
 from onnxq.cli.report_words import command_text
 from onnxq.cli.setting_values import Setting
 from onnxq.cli.settings import environment_settings, file_settings
@@ -48,16 +49,14 @@ def effective_settings(
 
 def with_settings(command: Sequence[str], settings: Iterable[Setting]) -> tuple[str, ...]:
     """Add to a command what settings say, so that it does the same without them."""
-    words = [word for setting in settings for word in setting.words]
-    end = command.index("--") if "--" in command else len(command)
-    return (*command[:end], *words, *command[end:])
+    return inserted(command, [word for one in settings if one.matters for word in one.words])
 
 
 def settings_findings(settings: Sequence[Setting]) -> tuple[Finding, ...]:
     """Return one finding for each place where settings stand."""
     return tuple(
-        Finding(code="OQ117", subject=origin, message=f"it says {words}")
-        for origin, words in _words_by_origin(settings).items()
+        Finding(code="OQ117", subject=origin, message=f"gives {words}, which was not typed")
+        for origin, words in _words_by_origin(one for one in settings if one.matters).items()
     )
 
 
@@ -69,7 +68,9 @@ def settings_lines(settings: Sequence[Setting]) -> tuple[str, ...]:
 def mention_settings(error: OnnxqError, settings: Sequence[Setting]) -> None:
     """Add to an error's hint which options were not typed, where one of them may be the cause."""
     if isinstance(error, _MAY_BE_THEIR_FAULT):
-        lines = (f"Not typed, but said by {line}" for line in settings_lines(settings))
+        said = f"{error.message}\n{error.hint}"
+        suspects = [one for one in settings if not one.names_place or one.stands_in(said)]
+        lines = (f"Not typed, but said by {line}" for line in settings_lines(suspects))
         error.hint = "\n".join(filter(None, (error.hint, *lines)))
 
 

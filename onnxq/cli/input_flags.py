@@ -51,8 +51,9 @@ DATA = (
         metavar="SPEC",
         type=Spec(),
         default="",
-        help="Rows to calibrate on, in the same forms; where --data is there too, up to 256 rows "
-        "of it are the default, and are judged on no more.",
+        help="Rows to calibrate on: an .npz keyed by input name, a folder of images, .npy or .npz, "
+        "a .csv, a .parquet, hf:NAME[SPLIT], or a function, pkg.mod:fn.  [default: none; of run: "
+        "a fifth of --data, 256 rows at most, judged on no more]",
     ),
     click.Option(
         ["--preprocess"],

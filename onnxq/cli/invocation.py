@@ -12,6 +12,7 @@ import click
 
 from onnxq.cli.flags import PRESENTING, SETTING
 from onnxq.cli.grouping import Verb, VerbWithParts
+from onnxq.cli.hints import fit_hint
 from onnxq.cli.presenting import Presentation, present_error, write_text
 from onnxq.errors import Interrupted, OnnxqError
 
@@ -142,8 +143,14 @@ def _invoke_with_settings(
         plan=given.get("plan", False),
         settings=settings,
     )
+    options = {**own, **{setting.name: setting.value for setting in settings}}
     try:
-        return call(asked, **{**own, **{setting.name: setting.value for setting in settings}})
+        return call(asked, **options)
+    except KeyboardInterrupt as pressed:
+        error = interrupted()
+        fit_hint(error, options)
+        raise error from pressed
     except OnnxqError as error:
+        fit_hint(error, options)
         effective.mention_settings(error, settings)
         raise

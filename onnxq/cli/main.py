@@ -18,6 +18,7 @@ from onnxq.cli.commands.run import run
 from onnxq.cli.grouping import Verbs
 from onnxq.cli.invocation import interrupted
 from onnxq.cli.presenting import Presentation, present_error, write_text
+from onnxq.cli.standard_streams import replace_closed_streams
 from onnxq.errors import UsageError
 
 _NOTES = {
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 failed, 2 usage, 3 a limit is not met, 130 or 143 interrupted.
     """
+    replace_closed_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = onnxq.main(words, prog_name="onnxq", standalone_mode=False, obj=("onnxq", *words))

@@ -38,12 +38,16 @@ class Spec(click.ParamType[str]):
 
     Attributes:
         names: Returns words that may stand in the file's place.
+        takes_count: Whether it may be a whole number, which a file of options writes as one.
     """
 
     name = "text"
 
-    def __init__(self, names: Callable[[], Iterable[str]] = tuple) -> None:
+    def __init__(
+        self, names: Callable[[], Iterable[str]] = tuple, *, takes_count: bool = False
+    ) -> None:
         self.names = names
+        self.takes_count = takes_count
 
     def convert(
         self,

@@ -1,29 +1,62 @@
-"""Progress where nobody watches: one plain line for each stage that ended."""
+"""Progress where nobody watches: a plain line for each stage that ended, more in long ones."""
 
+import time
+from collections.abc import Callable
 from typing import TextIO
 
 from onnxq.cli.cells import duration
 from onnxq.cli.presenting import write_text
 from onnxq.cli.screen import Screen
-from onnxq.events import Event, StageDone, Tell
+from onnxq.events import Event, Progressed, StageDone, StageStarted, Tell
+
+_EVERY_SECONDS = 10.0
 
 
-def plain_listener(stream: TextIO, screen: Screen) -> Tell:
-    """Make a listener that writes a line when a stage ended.
+def plain_listener(
+    stream: TextIO, screen: Screen, *, clock: Callable[[], float] = time.monotonic
+) -> Tell:
+    """Make a listener that writes a line when a stage ended, and every 10 s while one runs.
 
     Args:
         stream: Where to; a log, mostly.
         screen: What it can show.
+        clock: Tells seconds.
 
     Returns:
         The listener.
     """
+    return _Lines(stream, screen, clock).tell
 
-    def tell(event: Event) -> None:
-        if isinstance(event, StageDone):
-            write_text(f"{screen.spell_line(done_line(event))}\n", stream)
 
-    return tell
+class _Lines:
+    """Writes lines; knows when the last one was due."""
+
+    def __init__(self, stream: TextIO, screen: Screen, clock: Callable[[], float]) -> None:
+        self._stream = stream
+        self._screen = screen
+        self._clock = clock
+        self._started = self._told = clock()
+
+    def tell(self, event: Event) -> None:
+        """Write what an event says, if it is time to."""
+        now = self._clock()
+        match event:
+            case StageStarted():
+                self._started = self._told = now
+            case Progressed() if now - self._told >= _EVERY_SECONDS:
+                self._told = now
+                self._write(progress_line(event, now - self._started))
+            case StageDone():
+                self._write(done_line(event))
+
+    def _write(self, line: str) -> None:
+        write_text(f"{self._screen.spell_line(line)}\n", self._stream)
+
+
+def progress_line(event: Progressed, seconds: float) -> str:
+    """Write how far a stage is after a time: ``calibrate  35%  20.0 s so far``."""
+    share = f"{100 * event.done // event.total}%" if event.total > 0 else ""
+    return "  ".join(filter(None, (event.stage, share, f"{duration(seconds)} so far")))
 
 
 def done_line(event: StageDone) -> str:

@@ -25,7 +25,7 @@ def plan_facts(plan: Plan, out: str = "") -> dict[str, str]:
         "drop": _detectable(plan),
         "time": _time(plan),
         "memory": _memory(plan),
-        "disk": f"about {size_text(plan.disk_bytes)}" if plan.disk_bytes else "",
+        "disk": f"at most {size_text(plan.disk_bytes)}" if plan.disk_bytes else "",
         "writes": _writes(plan, out or plan.out),
     }
     return {name: text for name, text in facts.items() if text}
@@ -56,7 +56,11 @@ def _time(plan: Plan) -> str:
     known = math.fsum(step.seconds for step in plan.steps)
     unknown = [step.name for step in plan.steps if not step.seconds]
     rest = f", without {', '.join(dict.fromkeys(unknown))}" if unknown else ""
-    return f"about {duration(known)}{rest}" if known else ""
+    calibrating = math.fsum(step.seconds for step in plan.steps if step.name == "calibrate")
+    kept = ""
+    if plan.may_be_cached and calibrating:
+        kept = f"; {duration(known - calibrating)} where the cache holds this calibration already"
+    return f"about {duration(known)}{rest}{kept}" if known else ""
 
 
 def _memory(plan: Plan) -> str:

@@ -9,6 +9,7 @@ from onnxq.documents import CalibratedSet
 from onnxq.ranges import TensorRange
 
 _NAME, _SET = 24, 14
+_COLUMNS_A_SET = 2
 
 
 @dataclass(frozen=True)
@@ -74,3 +75,8 @@ def range_columns(tensors: Sequence[str], sets: Sequence[NamedRanges]) -> tuple[
             ),
         ]
     return tuple(columns)
+
+
+def shown_sets(fitted: Sequence[Column]) -> int:
+    """Return how many sets are left of :func:`range_columns`, fitted to a screen."""
+    return (len(fitted) - 1) // _COLUMNS_A_SET

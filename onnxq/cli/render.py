@@ -12,9 +12,10 @@ from onnxq.cli.render_operators import operators_parts
 from onnxq.cli.render_parts import draw, lines_part, notes_grid, panel, words
 from onnxq.cli.render_side_by_side import side_by_side_part
 from onnxq.cli.report_words import (
+    command_lines,
     command_text,
     header_lines,
-    next_text,
+    next_step,
     runtimes_text,
     seconds_text,
     wrote_text,
@@ -87,11 +88,12 @@ def _verdict(report: Report) -> tuple[str, str]:
 def _footer(report: Report, screen: Screen, out: str, files: Sequence[str]) -> Text:
     measured = [variant for variant in report.variants if isinstance(variant, Measured)]
     needs = runtimes_text({one.alias: one.artefact.min_runtime for one in measured})
-    following = next_text(report, out.rstrip("/"))
+    step, command = next_step(report, out.rstrip("/"))
+    following = command_lines(f"Next  {step}", command, screen.columns) if step or command else ()
     lines = [
         wrote_text(out, files),
         *([needs] if needs and files else []),
         f"Took {seconds_text(report.seconds, report.work_seconds)}",
-        *([f"Next  {following}"] if following else []),
+        *following,
     ]
     return lines_part(screen, lines)

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from rich.console import RenderableType
 from rich.text import Text
 
+from onnxq.cli.following import merging_command, quantizing_command
 from onnxq.cli.notes import Note, finding_notes
-from onnxq.cli.range_columns import different_sets, range_columns, widest_first
+from onnxq.cli.range_columns import different_sets, range_columns, shown_sets, widest_first
 from onnxq.cli.render_effort import effort_parts
 from onnxq.cli.render_parts import draw, fit, lines_part, notes_grid, table, words
 from onnxq.cli.report_words import (
     calibration_rows_text,
+    command_lines,
     command_text,
     path_in,
     preprocess_lines,
@@ -56,7 +58,7 @@ def render_calibration(
             *effort_parts(done.effort, screen, everything=everything),
             *_ranges_parts(done.sets, screen, everything=everything),
             *([notes_grid(screen, notes)] if notes else []),
-            lines_part(screen, _footer(done, out or done.out, files)),
+            lines_part(screen, _footer(done, screen, out or done.out, files)),
         ],
     )
 
@@ -88,9 +90,12 @@ def _ranges_parts(
     shown = names if everything else names[:_SHOWN]
     rest = len(names) - len(shown)
     title = f"Ranges of {count_noun(len(names), 'tensor')}, the widest first"
-    more = [words(screen, f"and {rest} more: -v or --json shows them")] if rest else []
-    drawn = table(screen, fit(screen, range_columns(shown, different)))
-    return [Text("\n").join([words(screen, title, "bold"), drawn, *more])]
+    columns = fit(screen, range_columns(shown, different))
+    more = [f"and {rest} more: -v or --json shows them"] if rest else []
+    hidden = ", ".join(one.name for one in different[shown_sets(columns) :])
+    more += [f"no room for {hidden}: a wider screen or --json shows them"] if hidden else []
+    below = [words(screen, line) for line in more]
+    return [Text("\n").join([words(screen, title, "bold"), table(screen, columns), *below])]
 
 
 def _kept_float(sets: Sequence[CalibratedSet]) -> tuple[Note, ...]:
@@ -109,21 +114,21 @@ def _some(names: Sequence[str]) -> str:
     return f"{shown}{f' and {more} more' if more > 0 else ''}: {stay} in float"
 
 
-def _footer(done: Calibration, out: str, files: Sequence[str]) -> tuple[str, ...]:
+def _footer(done: Calibration, screen: Screen, out: str, files: Sequence[str]) -> tuple[str, ...]:
     return (
         wrote_text(out, files),
         f"Took {seconds_text(done.seconds, sum(done.seconds.values()))}",
-        *([f"Next  {_following(done, out)}"] if files else []),
+        *(_following(done, screen, out) if files else ()),
     )
 
 
-def _following(done: Calibration, out: str) -> str:
+def _following(done: Calibration, screen: Screen, out: str) -> tuple[str, ...]:
     """Quantize with the ranges; of one part of several there are none before all are merged."""
-    model, rest = done.source.given, done.shard.total - 1
+    rest = done.shard.total - 1
     ranges = [path_in(out, name) for name in done.files if name.endswith(_RANGES)]
     if ranges:
-        return command_text(("onnxq", "quantize", model, "--ranges", *ranges))
+        return command_lines("Next  ", quantizing_command(done, ranges[0]), screen.columns)
     statistics = [path_in(out, name) for name in done.files if name.endswith(_STATISTICS)]
-    merge = command_text(("onnxq", "merge", model, *statistics))
     others = "that of the other part" if rest == 1 else f"those of the other {rest} parts"
-    return f"with {others}: {merge}"
+    merging = merging_command(done, statistics)
+    return command_lines(f"Next  with {others}: ", merging, screen.columns)

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from onnxq.cli.cells import size_text
 from onnxq.cli.fitting import Cell, Column
+from onnxq.cli.following import running_command
 from onnxq.cli.notes import finding_notes
 from onnxq.cli.render_parts import (
     draw,
@@ -19,6 +20,7 @@ from onnxq.cli.render_parts import (
     words,
 )
 from onnxq.cli.report_words import (
+    command_lines,
     command_text,
     exporter_text,
     parity_text,
@@ -58,7 +60,7 @@ def render_conversion(
             *signature_parts(done.source.signature, screen),
             *_proof(done, screen),
             *([notes_grid(screen, notes)] if notes else []),
-            lines_part(screen, _footer(done, out or done.out, files)),
+            lines_part(screen, _footer(done, screen, out or done.out, files)),
         ],
     )
 
@@ -114,10 +116,11 @@ def _columns(probes: Sequence[ParityProbe]) -> tuple[Column, ...]:
     )
 
 
-def _footer(done: Conversion, out: str, files: Sequence[str]) -> tuple[str, ...]:
-    path = path_in(out, done.artefact.file)
+def _footer(done: Conversion, screen: Screen, out: str, files: Sequence[str]) -> tuple[str, ...]:
+    command, has_rows = running_command(done, path_in(out, done.artefact.file))
+    before = "Next  " if has_rows else "Next  with rows of yours: "
     return (
         wrote_text(out, files),
         f"Took {seconds_text(done.seconds, sum(done.seconds.values()))}",
-        f"Next  {command_text(('onnxq', 'run', path, '--data', 'val.npz'))}",
+        *command_lines(before, command, screen.columns),
     )

@@ -10,7 +10,7 @@ from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.notes import Note, finding_notes, note_marks, numbered_notes
 from onnxq.cli.plan_words import plan_facts
 from onnxq.cli.render_parts import draw, fit, lines_part, notes_grid, table, words
-from onnxq.cli.report_words import command_text
+from onnxq.cli.report_words import command_lines, command_text
 from onnxq.cli.screen import Screen
 from onnxq.documents import Plan, PlannedRecipe, PlannedStep
 
@@ -51,7 +51,7 @@ def render_plan(plan: Plan, screen: Screen, command: Sequence[str], *, out: str 
                 rows=len(plan.recipes),
             ),
             *([notes_grid(screen, notes)] if notes else []),
-            lines_part(screen, [f"Next  {command_text(doing)}"]),
+            lines_part(screen, command_lines("Next  ", doing, screen.columns)),
         ],
     )
 

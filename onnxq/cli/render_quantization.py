@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from onnxq.calibrations import CalibrationEffort
 from onnxq.cli.build_columns import build_columns
 from onnxq.cli.cells import size_text
+from onnxq.cli.following import profiling_command
 from onnxq.cli.notes import (
     Note,
     finding_notes,
@@ -20,6 +21,7 @@ from onnxq.cli.render_effort import effort_parts
 from onnxq.cli.render_parts import draw, fit, lines_part, notes_grid, table, words
 from onnxq.cli.report_words import (
     calibration_rows_text,
+    command_lines,
     command_text,
     path_in,
     preprocess_lines,
@@ -63,7 +65,7 @@ def render_quantization(
             *([notes_grid(screen, notes)] if notes else []),
             *(_left_float(done, screen) if everything else []),
             *effort_parts(done.calibration, screen, everything=everything),
-            lines_part(screen, _footer(done, out or done.out, files)),
+            lines_part(screen, _footer(done, screen, out or done.out, files)),
         ],
     )
 
@@ -118,15 +120,16 @@ def _left_float(done: Quantization, screen: Screen) -> list[RenderableType]:
     return parts
 
 
-def _footer(done: Quantization, out: str, files: Sequence[str]) -> tuple[str, ...]:
+def _footer(done: Quantization, screen: Screen, out: str, files: Sequence[str]) -> tuple[str, ...]:
     built = [variant for variant in done.variants if isinstance(variant, Built)]
     paths = tuple(dict.fromkeys(path_in(out, variant.artefact.file) for variant in built))
     needs = runtimes_text({variant.alias: variant.artefact.min_runtime for variant in built})
-    following = command_text(("onnxq", "profile", done.source.given, *paths, "--data", "val.npz"))
+    profiling = profiling_command(done, paths)
+    following = command_lines("Next  with rows to judge on: ", profiling, screen.columns)
     return (
         wrote_text(out, files),
         *([needs] if needs else []),
         f"Before quantizing: {size_text(done.float_size.file_bytes)}",
         f"Took {seconds_text(done.seconds, sum(done.seconds.values()))}",
-        *([f"Next  {following}"] if paths else []),
+        *(following if paths else ()),
     )

@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from onnxq.cli.cells import duration
+from onnxq.cli.charset import text_columns
+from onnxq.cli.following import inserted
 from onnxq.reports import (
     DataFacts,
     Environment,
@@ -21,6 +23,28 @@ _VERSIONS_SHOWN = ("onnxruntime", "onnx")
 def command_text(command: Sequence[str]) -> str:
     """Write a command as it can be pasted into a shell."""
     return shlex.join(command)
+
+
+def command_lines(before: str, command: Sequence[str], columns: int) -> tuple[str, ...]:
+    """Write a command so that it can be pasted where it takes several lines, too.
+
+    Args:
+        before: What stands before it on its first line.
+        command: Its words.
+        columns: Of the screen.
+
+    Returns:
+        Lines; each but the last one ends in a backslash.
+    """
+    lines = [before]
+    for place, word in enumerate(map(shlex.quote, command)):
+        end = "" if place == len(command) - 1 else " \\"
+        if place and text_columns(f"{lines[-1]} {word}{end}") > columns:
+            lines[-1] += " \\"
+            lines.append(f"  {word}")
+        else:
+            lines[-1] += f" {word}" if place else word
+    return tuple(lines)
 
 
 def header_lines(report: Report) -> tuple[str, ...]:
@@ -164,21 +188,21 @@ def path_in(out: str, file: str) -> str:
     return out if is_model_file(out) else f"{out.rstrip('/')}/{file}"
 
 
-def next_text(report: Report, out: str) -> str:
-    """Return what to do next, as a command where there is one; empty where nothing is left."""
+def next_step(report: Report, out: str) -> tuple[str, tuple[str, ...]]:
+    """Return what to do next, in words, and as a command; both empty where nothing is left."""
     files = {v.alias: v.artefact.file for v in report.variants if isinstance(v, Measured)}
     file = files.get(report.verdict.alias, "")
-    words = command_text(report.command)
+    again = report.command
     if report.interrupted:
-        return words
+        return "", again
     if isinstance(report.data, NoData):
-        return f"{words} --data val.npz"
+        return "the same with rows of yours: ", inserted(again, ("--data", "val.npz"))
     match report.verdict.kind:
         case "ship":
-            return command_text(("onnxq", "inspect", f"{out}/{file}"))
+            return "", ("onnxq", "inspect", f"{out}/{file}")
         case "cannot_tell":
-            return f"the same with more labelled rows: {words}"
+            return "the same with more labelled rows: ", again
         case "no_labels":
-            return "the same with labels (an array y in the .npz, or one folder a class)"
+            return "the same with labels (an array y in the .npz, or one folder a class)", ()
         case _:
-            return ""
+            return "", ()

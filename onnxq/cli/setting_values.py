@@ -8,11 +8,13 @@ from typing import TypeAlias
 import click
 
 from onnxq.cli.flags import SETTABLE, flag_of
+from onnxq.cli.parameter_types import Spec
 from onnxq.errors import UsageError
 
 Value: TypeAlias = str | float | bool | tuple[str | int, ...]
 
-_EXAMPLES = {"text": '"1"', "whole number": "1", "number": "1.5"}
+_CACHE_PLACE = "cache_dir"
+_EXAMPLES = {"whole number": "1", "number": "1.5"}
 _CODE = re.compile(r"(?!hf:)(?:[^:]+\.py|[A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_]\w*")
 
 
@@ -40,6 +42,20 @@ class Setting:
         return tuple(word for value in values for word in (flag_of(self.name), str(value)))
 
     @property
+    def matters(self) -> bool:
+        """Whether what comes of a command depends on it; where a cache lies changes nothing."""
+        return self.name != _CACHE_PLACE
+
+    @property
+    def names_place(self) -> bool:
+        """Whether it says no more than where files go: few errors are about that."""
+        return self.name in {_CACHE_PLACE, "out"}
+
+    def stands_in(self, text: str) -> bool:
+        """Return whether a text speaks of the option, or repeats its value."""
+        return flag_of(self.name) in text or str(self.value) in text
+
+    @property
     def names_code(self) -> bool:
         """Whether it names a function in a Python module, which would be imported."""
         values = self.value if isinstance(self.value, tuple) else (self.value,)
@@ -63,13 +79,16 @@ def setting_from_toml(name: str, value: object, key: str, origin: str) -> Settin
     """
     option = SETTABLE[name]
     kind = _kind(option)
+    if _takes_count(option) and _is(value, "whole number"):
+        value = str(value)
     if option.is_flag:
         fits, wanted = isinstance(value, bool), f"{key} = true or {key} = false"
     elif option.multiple:
         fits = isinstance(value, list) and all(_is(item, kind) for item in value)
-        wanted = f"an array, as in {key} = [{_EXAMPLES[kind]}]"
+        wanted = f"an array, as in {key} = [{_example(option, kind)}]"
     else:
-        fits, wanted = _is(value, kind), f"a {kind}, as in {key} = {_EXAMPLES[kind]}"
+        kinds = f"a whole number or {kind}" if _takes_count(option) else f"a {kind}"
+        fits, wanted = _is(value, kind), f"{kinds}, as in {key} = {_example(option, kind)}"
     if not fits:
         message = f"{origin}: {key} cannot be {value!r}: expected {wanted}."
         raise UsageError(message, code="OQ100", hint=_help_of(option))
@@ -111,6 +130,19 @@ def _array(text: str, variable: str) -> object:
 def _kind(option: click.Option) -> str:
     name = option.type.name
     return {"whole number": "whole number", "float": "number"}.get(name, "text")
+
+
+def _takes_count(option: click.Option) -> bool:
+    return isinstance(option.type, Spec) and option.type.takes_count
+
+
+def _example(option: click.Option, kind: str) -> str:
+    """Return a value as TOML writes it: of a text what the help has in its place."""
+    if _takes_count(option):
+        return "500"
+    choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+    text = next(iter(choices), option.metavar)
+    return _EXAMPLES.get(kind, f'"{text}"')
 
 
 def _is(value: object, kind: str) -> bool:

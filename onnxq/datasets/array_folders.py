@@ -222,6 +222,12 @@ def _unclear(folder: _Folder, array: RawArray) -> DatasetError:
         "Name files after the model's inputs (x.npy, y.npy) with rows along axis 0, or save one "
         "file:  np.savez('val.npz', x=x, y=labels)"
     )
+    if len(folder.inputs) > 1:  # a file of all rows cannot hold rows that differ in shape
+        row = ", ".join(f"{spec.name!r}: {spec.name}[i]" for spec in folder.inputs)
+        hint = (
+            "Save a folder of .npz files, one file a row, all inputs in each:  "
+            f"np.savez(f'rows/{{i:05}}.npz', **{{{row}}})"
+        )
     return DatasetError(message, code="OQ127", hint=hint)
 
 

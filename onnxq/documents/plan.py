@@ -64,6 +64,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         calibration_bytes: Memory that calibrating would take beyond what its process takes
             anyway; 0 for unknown, or where nothing would be calibrated.
         calibration_passes: Passes over the rows that the cap on memory asks for; likewise.
+        may_be_cached: Whether there is a cache, which may hold the calibration already: then it
+            takes no time. That is not known before the rows were read.
     """
 
     schema: str = "onnxq/plan/1"
@@ -83,3 +85,4 @@ class Plan(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     calibration_bytes: int = 0
     calibration_passes: int = 0
+    may_be_cached: bool = False

@@ -39,7 +39,7 @@ def _body_finding(node: onnx.NodeProto, kinds: Counter[str], nodes: int) -> Find
         subject=node.name,
         message=(
             f"{count_noun(count, 'node')} that could matter ({listed}) in the body of "
-            f"{node.op_type} {node.name} stay{'s' if count == 1 else ''} float, as do its tensors."
+            f"this {node.op_type} stay{'s' if count == 1 else ''} float, as do its tensors."
         ),
         evidence={"node": node.name, "type": node.op_type, "counted": count, "nodes": nodes},
         fix="Unroll it where the source is exported, if it takes much of the time.",

@@ -33,6 +33,7 @@ from onnxq.graph.operator_kinds import (
 )
 from onnxq.graph.scoped_nodes import why_kept_float
 from onnxq.graph.tensor_flow import TensorFlow
+from onnxq.ranges import LEAST_WIDTH
 from onnxq.scopes import EVERYTHING, QuantizationScope
 
 _MATRIX_RANK = 2
@@ -183,7 +184,7 @@ def _can_be_absorbed(node: onnx.NodeProto, flow: TensorFlow) -> bool:
     if any(name and name not in flow.initializers for name in node.input[1:]):
         return False
     low, high = activation_bounds(node, flow)
-    return low <= 0.0 <= high
+    return low <= 0.0 <= high and max(-low, high) >= LEAST_WIDTH
 
 
 def _sweep_wanted(flow: TensorFlow, able: set[str]) -> set[str]:

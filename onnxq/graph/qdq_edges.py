@@ -23,7 +23,6 @@ from onnxq.graph.concats import ConcatJoin, find_border_joins, find_joins
 from onnxq.graph.integer_nodes import IntegerNodes, find_integer_nodes
 from onnxq.graph.operator_kinds import ABSORBED, MOVING
 from onnxq.graph.scoped_nodes import wish_for
-from onnxq.graph.tails import tail_of
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
 from onnxq.range_methods import RangeMethod
 from onnxq.ranges import TensorRange
@@ -40,9 +39,6 @@ class QdqEdges:
         nodes: First outputs of the nodes that become integer.
         leaders: For each activation that needs a range, the one whose values decide it: itself
             or another one. In the order of the graph.
-        unclipped: Leaders that reach a Sigmoid, a Softmax or a graph output with nothing but a
-            change of shape between: their largest values are what the model says, so no range
-            may cut them off.
         left_float: Reason, by first output, for each node that could matter and stays float.
         interface: Inputs and outputs that become integer; empty where the interface stays float.
         at_border: Those of them that no integer node reads or makes: their ranges serve the
@@ -55,7 +51,6 @@ class QdqEdges:
 
     nodes: frozenset[str]
     leaders: dict[str, str]
-    unclipped: frozenset[str]
     left_float: dict[str, str]
     interface: frozenset[str] = frozenset()
     at_border: frozenset[str] = frozenset()
@@ -108,11 +103,9 @@ def find_qdq_edges(
     interface = interface.difference(kept_float)
     at_border = interface - leaders.keys()
     leaders = {name: name for name in _in_order(graph, at_border)} | leaders
-    unclipped = {leader for name, leader in leaders.items() if tail_of(name, flow) != "inner"}
     return QdqEdges(
         nodes=integer.names,
         leaders=leaders,
-        unclipped=frozenset(unclipped),
         left_float=integer.left_float,
         interface=interface,
         at_border=frozenset(at_border),

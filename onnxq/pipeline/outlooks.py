@@ -21,10 +21,16 @@ from onnxq.stages import (
 CHILD_S = 0.4
 """Starting a process that loads onnxruntime."""
 
-_TOOLS_BYTES = 220 * 10**6
-"""What a process weighs that holds the quantizers, measured; a few times the model comes on top."""
+_PREPARER_BYTES, _PREPARER_COPIES = 185 * 10**6, 10
+"""What a process weighs that prepares a model, and how many times the model comes on top: it is the
+largest of those that handle models. Measured, of models of 0.3, 14, 47, 88 and 102 MB: 183, 295,
+647, 955 and 1101 MB; quantizing takes less, 923 MB of the last one."""
 
-_COPIES_IN_MEMORY = 4
+_CONVERTER_BYTES, _CONVERTER_COPIES = 95 * 10**6, 5
+"""The same of one that takes over a model that is ONNX already: 93, 155, 316, 523 and 593 MB."""
+
+_STORED_BYTES_PER_S = 200e6
+"""Rows that are checked and stored, measured; what reading them takes comes on top."""
 
 _CALIBRATOR_BYTES = 80 * 10**6
 """What a process weighs that calibrates, before it does and without the model, measured."""
@@ -39,10 +45,13 @@ class Outlook:
     Attributes:
         given: The model.
         found: What a child found out; -1 stands for what cannot be told before.
+        has_cache: Whether there is a cache, which may hold the calibration already. Nobody knows
+            before the rows were read and the model was prepared.
     """
 
     given: Given
     found: EstimateResult
+    has_cache: bool = False
 
     def row_seconds(self, rows: int, *, children: int = 1) -> tuple[float, str]:
         """Return the time that so many rows take in some processes, and what that rests on."""
@@ -56,21 +65,37 @@ class Outlook:
         found = self.found
         if found.calibration_row_ns < 0 or found.calibration_rows < 0:
             return 0.0, ""
-        seconds = found.calibration_rows * found.calibration_row_ns / _NS_PER_S / parts
+        running = found.calibration_rows * found.calibration_row_ns / parts
+        seconds = (found.calibration_opening_ns + running) / _NS_PER_S
         passes = found.calibration_passes
         extra = f"; {passes} passes, to keep its memory in bounds" if passes > 1 else ""
         return CHILD_S + seconds, f"a few rows were calibrated on{extra}"
 
-    def peak_bytes(self) -> int:
-        """Return the peak of the largest child, as far as it is known; -1 where it is not."""
+    def loading_seconds(self) -> tuple[float, str]:
+        """Return the time that loading the rows takes, and what that rests on."""
+        found = self.found
+        counts = found.evaluation_rows, found.calibration_rows
+        if min(*counts, found.input_row_bytes) < 0 or not found.loading_row_ns:
+            return 0.0, ""
+        row_s = found.loading_row_ns / _NS_PER_S + found.input_row_bytes / _STORED_BYTES_PER_S
+        return CHILD_S + sum(counts) * row_s, "a few rows were loaded"
+
+    def peak_bytes(self, *, prepares: bool = True) -> int:
+        """Return the peak of the largest child, as far as it is known; -1 where it is not.
+
+        Args:
+            prepares: Whether the model is prepared, to be calibrated or quantized.
+        """
         found = self.found
         if found.peak_bytes < 0:
             return -1
         calibrating = 0
         if found.calibration_peak_bytes > 0 and found.calibration_rows:
             calibrating = _CALIBRATOR_BYTES + found.file_bytes + found.calibration_peak_bytes
-        quantizing = _TOOLS_BYTES + _COPIES_IN_MEMORY * found.file_bytes
-        return max(found.peak_bytes, quantizing, calibrating)
+        handling = _CONVERTER_BYTES + _CONVERTER_COPIES * found.file_bytes
+        if prepares:
+            handling = _PREPARER_BYTES + _PREPARER_COPIES * found.file_bytes
+        return max(found.peak_bytes, handling, calibrating)
 
     def stored_bytes(self, models: int) -> int:
         """Return what the rows and the outputs of so many models take; -1 for unknown."""
@@ -123,12 +148,14 @@ def look(
             asked=asked,
             memory_bytes=how.memory_bytes,
             threads=course.work_threads,
+            stop_early=how.stop_early,
         )
-        return Outlook(given, bench.run(ESTIMATE, request, source_path(given.source)))
+        found = bench.run(ESTIMATE, request, source_path(given.source))
+        return Outlook(given, found, has_cache=bool(how.cache_folder))
 
 
 def disk_bytes(outlooks: Sequence[Outlook], files: int) -> int:
-    """Reckon what a verb takes on disk.
+    """Reckon what a verb takes on disk at most.
 
     Args:
         outlooks: Of its models.
@@ -145,9 +172,9 @@ def disk_bytes(outlooks: Sequence[Outlook], files: int) -> int:
     return sum(given) * 2 * (1 + files) + sum(stored)
 
 
-def memory_bytes(outlooks: Sequence[Outlook]) -> int:
+def memory_bytes(outlooks: Sequence[Outlook], *, prepares: bool) -> int:
     """Reckon the peak of a child of a verb, in bytes; 0 for unknown."""
-    peaks = [outlook.peak_bytes() for outlook in outlooks]
+    peaks = [outlook.peak_bytes(prepares=prepares) for outlook in outlooks]
     return max(peaks) if min(peaks) >= 0 else 0
 
 

@@ -1,5 +1,7 @@
 """Ranges for static recipes: calibrated on rows, chosen from statistics, or taken from a file."""
 
+import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -7,12 +9,12 @@ import msgspec
 
 from onnxq.calibrations import CalibrationEffort
 from onnxq.datasets.values import CalibrationSet, EvaluationSet, NoRows
-from onnxq.errors import Interrupted, OnnxqError
+from onnxq.errors import Interrupted, OnnxqError, RecipeError
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import Calibrating, Order
 from onnxq.ranges import TensorRanges
-from onnxq.recipe_kinds import StaticQdq, ranges_key
+from onnxq.recipe_kinds import QuantizationScope, StaticQdq, ranges_key
 from onnxq.reports import Failed, Skipped
 from onnxq.stages import (
     CALIBRATE,
@@ -105,7 +107,7 @@ def calibrate_for(
     try:
         found = calibrate(bench, model, rows.calibration, asked, how, threads=threads)
         _check_coverage(bench, model, rows.evaluation, asked[0], found, threads=threads)
-    except Interrupted:
+    except (Interrupted, RecipeError):  # a scope that fits no node ends the verb, as in refused_row
         raise
     except OnnxqError as error:
         return Failed(alias="", recipe="", code=error.code, reason=error.message, hint=error.hint)
@@ -152,9 +154,11 @@ def given_ranges(
         Path of the ranges by key.
 
     Raises:
-        DatasetError: If the file cannot be read, is of another model, or lacks some.
+        DatasetError: If the file cannot be read.
+        UsageError: OQ147 if it is of another model, or lacks some.
     """
-    from onnxq.ranges_files import find_ranges, read_ranges_file  # noqa: PLC0415 - late
+    from onnxq.given_ranges import find_ranges  # noqa: PLC0415 - late
+    from onnxq.ranges_files import read_ranges_file  # noqa: PLC0415 - late
 
     read = read_ranges_file(Path(file))
     folder = bench.place.new_folder("ranges")
@@ -163,7 +167,13 @@ def given_ranges(
     for asked in asked_ranges(orders):
         key = ranges_key(asked.recipe, asked.scope)
         path = folder / f"ranges-{key}.json"
-        found = find_ranges(read, key, model.sha256)
+        found = find_ranges(
+            read,
+            key,
+            model.sha256,
+            origin=_typed(file),
+            options=_scope_options(asked.scope),
+        )
         path.write_bytes(msgspec.json.encode(found))
         tensors.update(found.ranges)
         paths[key] = str(path)
@@ -173,6 +183,23 @@ def given_ranges(
         )
     )
     return paths
+
+
+def _typed(file: str) -> str:
+    """Name a file from where the user is."""
+    path = Path(file)
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else file
+
+
+def _scope_options(scope: QuantizationScope) -> tuple[str, ...]:
+    """Return what is typed to get a scope; of rules, which stand in a file, that there are some."""
+    return (
+        *(f"--operator {operator}" for operator in scope.operators),
+        *(f"--skip-operator {operator}" for operator in scope.skip_operators),
+        *(f"--keep-float {shlex.quote(glob)}" for glob in scope.keep_float),
+        *([f"--io {scope.io}"] if scope.io != "float" else []),
+        *(["rules"] if scope.rules else []),
+    )
 
 
 def collect_ranges(bench: Bench, paths: Iterable[str]) -> str:

@@ -46,6 +46,7 @@ def quantize(
         QuantizationError: OQ163 if the recipe finds nothing to quantize; OQ171 if the quantizer
             fails or the ranges are of another model; OQ172 if the result does not pass the gates.
         StrictError: OQ302 if the scope is strict and a node that was asked for stays float.
+        UsageError: OQ147 if ranges of a file are not those of the model's activations.
     """
     check_fits(request.recipe, request.scope)
     original = load_proto(request.model.path)

@@ -28,7 +28,6 @@ from onnxq.quantization.channel_scales import (
     scale_overrides,
     settle_channel_scales,
 )
-from onnxq.quantization.dead_ranges import widen_dead_ranges
 from onnxq.quantization.edge_quantizer import EdgePlan, quantize_edges
 from onnxq.quantization.finishing import (
     QuantizedCount,
@@ -39,8 +38,10 @@ from onnxq.quantization.finishing import (
     load_for_quantizer,
     write_finished,
 )
+from onnxq.quantization.fitting_ranges import check_kept_float, check_ranges
 from onnxq.quantization.integer_interface import make_interface_integer
 from onnxq.quantization.lifting import lift_opset
+from onnxq.quantization.usable_ranges import make_usable
 from onnxq.ranges import TensorRange, TensorRanges
 from onnxq.recipe_kinds import EVERYTHING, KeepFloat, QuantizationScope, StaticQdq
 
@@ -69,19 +70,21 @@ def quantize_static_qdq(
         The quantized model, with a reason for each node that stayed float.
 
     Raises:
-        QuantizationError: OQ163 if nothing can be quantized; OQ171 if the ranges are of another
-            model, the model cannot be lifted to opset 21 for int16, or the quantizer fails; OQ172
-            if its result does not pass the gates.
+        QuantizationError: OQ163 if nothing can be quantized; OQ171 if the model cannot be lifted
+            to opset 21 for int16, or the quantizer fails; OQ172 if its result does not pass the
+            gates.
+        UsageError: OQ147 if the ranges are not those of its activations.
     """
     original = load_proto(source)
+    check_kept_float(original.graph, ranges)
     edges = find_qdq_edges(original.graph, scope, kept_float=ranges.kept_float)
     _check_applies(edges, scope)
-    _check_ranges(edges, ranges, source)
+    check_ranges(original.graph, edges, ranges)
     proto = load_for_quantizer(source)
     if recipe.activation == "int16":
         proto = lift_opset(proto, _OPSET_OF_INT16, destination.parent)
-    usable = widen_dead_ranges(
-        proto.graph, ranges.ranges, is_symmetric=recipe.activation == "int16"
+    usable = make_usable(
+        proto.graph, edges, ranges.ranges, is_symmetric=recipe.activation == "int16"
     )
     scales = _channel_scales(proto.graph, edges, recipe, usable, scope)
     plan = _plan(proto.graph, edges, recipe, usable, scales)
@@ -169,18 +172,6 @@ def _check_applies(edges: QdqEdges, scope: QuantizationScope) -> None:
     narrowed = "What is to stay float was asked for: loosen --keep-float, --operator or the rules."
     hint = narrowed if wishes else "Try -r int8-dynamic, or keep fp32."
     raise QuantizationError(message, code="OQ163", hint=hint)
-
-
-def _check_ranges(edges: QdqEdges, ranges: TensorRanges, source: Path) -> None:
-    """Refuse ranges of another model: onnxruntime would apply what fits by name, silently."""
-    if edges.leaders.keys() != ranges.ranges.keys():
-        odd = sorted(edges.leaders.keys() ^ ranges.ranges.keys())
-        message = (
-            f"the ranges are not those of {source.name}: found {len(ranges.ranges)}, "
-            f"expected {len(edges.leaders)}; {odd[0]!r} is in one alone."
-        )
-        hint = "Calibrate this model: its ranges fit no other."
-        raise QuantizationError(message, code="OQ171", hint=hint)
 
 
 def _with_reasons(

@@ -22,6 +22,7 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
         asked: Ranges that would be calibrated.
         memory_bytes: The cap of the calibration; 0 takes half of what is free.
         threads: Worker threads of the calibration.
+        stop_early: Whether calibration would stop once more rows would hardly change the ranges.
     """
 
     model: str
@@ -33,6 +34,7 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
     asked: tuple[RangesAsked, ...] = ()
     memory_bytes: int = 0
     threads: int = 1
+    stop_early: bool = False
 
 
 class EstimateResult(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,8 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
         calibration_row_ns: Wall time of one row while calibrating, all passes and threads together.
         calibration_peak_bytes: Memory that calibrating takes beyond what its process takes anyway.
         calibration_passes: Passes over the rows that the cap on memory asks for.
+        calibration_opening_ns: Wall time of making that ready, for all passes; 0 for unknown.
+        loading_row_ns: Wall time of loading one row; likewise.
         not_timed: Why the model could not be timed; empty where it was, or is not ONNX yet.
         not_calibrated: Why it is not known what calibrating it costs; empty where it is, or nothing
             would be calibrated, or the model is not ONNX yet.
@@ -64,6 +68,8 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
     calibration_row_ns: int = -1
     calibration_peak_bytes: int = -1
     calibration_passes: int = -1
+    calibration_opening_ns: int = 0
+    loading_row_ns: int = 0
     not_timed: str = ""
     not_calibrated: str = ""
 

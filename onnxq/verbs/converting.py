@@ -13,6 +13,14 @@ from onnxq.verbs.asking import (
     check_numbers,
     opened_model,
 )
+from onnxq.verbs.option_types import (
+    FolderPath,
+    InputText,
+    MapText,
+    PreprocessText,
+    RowsText,
+    WeightsPath,
+)
 from onnxq.verbs.verb import verb
 
 
@@ -20,17 +28,17 @@ from onnxq.verbs.verb import verb
 def convert(  # noqa: PLR0913 - one keyword an option, as on the command line
     model: object,
     *,
-    weights: str = "",
-    input: tuple[str, ...] = (),  # noqa: A002 - the flag's name
+    weights: WeightsPath = "",
+    input: tuple[InputText, ...] = (),  # noqa: A002 - the flag's name
     signature: str = "",
     trust: bool = False,
     check: bool = True,
-    data: str = "",
-    preprocess: str = "",
-    map: tuple[str, ...] = (),  # noqa: A002 - the flag's name
+    data: RowsText = "",
+    preprocess: PreprocessText = "",
+    map: tuple[MapText, ...] = (),  # noqa: A002 - the flag's name
     limit: int = 0,
     seed: int = 0,
-    out: str = "onnxq-out",
+    out: FolderPath = "onnxq-out",
     overwrite: bool = False,
     command: tuple[str, ...] = (),
     tell: Tell = tell_nobody,

@@ -17,17 +17,27 @@ from onnxq.recipe_kinds import ALIASES
 from onnxq.source_parsing import parse_source
 from onnxq.sources import OnnxFile, source_path
 from onnxq.stages import INSPECT, InspectRequest, InspectResult
+from onnxq.verbs.arguments import checked
 from onnxq.verbs.asking import ask_rows
+from onnxq.verbs.option_types import (
+    ClassesText,
+    MapText,
+    ModelPath,
+    PreprocessText,
+    RecipeText,
+    RowsText,
+)
 
 
+@checked
 def inspect(
-    model: str,
+    model: ModelPath,
     *,
-    reference: str = "",
-    data: str = "",
-    preprocess: str = "",
-    map: tuple[str, ...] = (),  # noqa: A002 - the flag's name
-    classes: str = "",
+    reference: ModelPath = "",
+    data: RowsText = "",
+    preprocess: PreprocessText = "",
+    map: tuple[MapText, ...] = (),  # noqa: A002 - the flag's name
+    classes: ClassesText = "",
     tell: Tell = tell_nobody,
 ) -> InspectResult:
     """Describe an ``.onnx`` file: signature, operators, how each tensor is quantized.
@@ -75,7 +85,8 @@ def _onnx_file(given: str) -> OnnxFile:
     raise UsageError(message, code="OQ100", hint=f"Convert it first: onnxq run {given} …")
 
 
-def doctor(file: str = "", *, tell: Tell = tell_nobody) -> Doctor:
+@checked
+def doctor(file: ModelPath = "", *, tell: Tell = tell_nobody) -> Doctor:
     """Describe this machine, its packages, and what a file would need.
 
     Args:
@@ -88,7 +99,8 @@ def doctor(file: str = "", *, tell: Tell = tell_nobody) -> Doctor:
     return examine(file, tell)
 
 
-def recipes(name: str = "") -> tuple[RecipeFacts, ...]:
+@checked
+def recipes(name: RecipeText = "") -> tuple[RecipeFacts, ...]:
     """Describe recipes.
 
     Args:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from onnxq.documents import Plan
 from onnxq.errors import UsageError
+from onnxq.verbs.arguments import checked
 from onnxq.verbs.calibrating import calibrate, merge
 from onnxq.verbs.converting import convert
 from onnxq.verbs.profiling import profile
@@ -21,6 +22,7 @@ _PLANS: dict[str, Callable[..., Plan]] = {
 }
 
 
+@checked
 def plan(verb: str, model: object, **options: object) -> Plan:
     """Say what a verb would do, and about what it would cost; nothing is done.
 

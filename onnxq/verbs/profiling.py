@@ -20,6 +20,16 @@ from onnxq.verbs.asking import (
     check_numbers,
     opened_model,
 )
+from onnxq.verbs.option_types import (
+    ClassesText,
+    InputText,
+    MapText,
+    MetricText,
+    PreprocessText,
+    ProviderText,
+    RowsText,
+    WeightsPath,
+)
 from onnxq.verbs.verb import verb
 
 
@@ -27,17 +37,17 @@ from onnxq.verbs.verb import verb
 def profile(  # noqa: PLR0913 - one keyword an option, as on the command line
     models: tuple[object, ...] | object,
     *,
-    provider: tuple[str, ...] = (DEFAULT_PROVIDER,),
-    weights: str = "",
-    input: tuple[str, ...] = (),  # noqa: A002 - the flag's name
+    provider: tuple[ProviderText, ...] = (DEFAULT_PROVIDER,),
+    weights: WeightsPath = "",
+    input: tuple[InputText, ...] = (),  # noqa: A002 - the flag's name
     signature: str = "",
     trust: bool = False,
-    data: str = "",
-    preprocess: str = "",
-    map: tuple[str, ...] = (),  # noqa: A002 - the flag's name
-    classes: str = "",
+    data: RowsText = "",
+    preprocess: PreprocessText = "",
+    map: tuple[MapText, ...] = (),  # noqa: A002 - the flag's name
+    classes: ClassesText = "",
     limit: int = 0,
-    metric: str = "",
+    metric: MetricText = "",
     judge_output: str = "",
     threads: tuple[int, ...] = (),
     batch: int = 0,

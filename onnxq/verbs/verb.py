@@ -2,12 +2,13 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, ParamSpec, TypeVar
 
 from onnxq.documents import Plan
 from onnxq.interruption import interruptible
+from onnxq.verbs.arguments import accepted_annotations, accepted_signature, bind_arguments
 
 P = ParamSpec("P")
 PlanT = TypeVar("PlanT")
@@ -30,16 +31,18 @@ class Verb(Generic[P, PlanT, ResultT]):
         describe: Callable[[PlanT], Plan],
     ) -> None:
         functools.update_wrapper(self, planned)
-        self.planned = contextmanager(planned)
+        self.planned: Callable[..., AbstractContextManager[PlanT]] = contextmanager(planned)
         self.execute = execute
         self.describe = describe
         result = inspect.get_annotations(execute)["return"]
-        self.__annotations__ = {**planned.__annotations__, "return": result}
-        self.__signature__ = inspect.signature(planned).replace(return_annotation=result)
+        self._parameters = inspect.signature(planned)
+        shown = accepted_signature(self._parameters).replace(return_annotation=result)
+        self.__signature__ = shown
+        self.__annotations__ = accepted_annotations(shown)
 
     def __call__(self, *args: P.args, **options: P.kwargs) -> ResultT:
         """Do it; the arguments, the result and the errors are those of the docstring."""
-        with interruptible(), self.planned(*args, **options) as plan:
+        with interruptible(), self._open(args, options) as plan:
             return self.execute(plan)
 
     def plan(self, *args: P.args, **options: P.kwargs) -> Plan:
@@ -54,9 +57,16 @@ class Verb(Generic[P, PlanT, ResultT]):
 
         Raises:
             OnnxqError: If the arguments contradict each other, or a file cannot be read.
+            TypeError: If the verb has no such option.
         """
-        with interruptible(), self.planned(*args, **options) as plan:
+        with interruptible(), self._open(args, options) as plan:
             return self.describe(plan)
+
+    def _open(
+        self, args: tuple[object, ...], options: Mapping[str, object]
+    ) -> AbstractContextManager[PlanT]:
+        bound = bind_arguments(self.planned.__name__, self._parameters, args, options)
+        return self.planned(*bound.args, **bound.kwargs)
 
 
 def verb(

@@ -5,9 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from onnxq.calibration import blocked_layout
-from onnxq.calibration.blocked_layout import open_unordered, uncover_blocks
-from onnxq.calibration.edges import open_exposed, write_exposed
-from onnxq.calibration.exposure import expose
+from onnxq.calibration.blocked_layout import uncover_blocks
+from onnxq.calibration.exposure import expose, write_exposed
 from onnxq.errors import InferenceError
 from onnxq.runtime import open_predict
 
@@ -90,69 +89,56 @@ CASES = {
 
 @pytest.mark.parametrize(("proto", "tensors"), CASES.values(), ids=CASES)
 @pytest.mark.parametrize("rows", [1, 3])
-def test_values_are_those_of_the_plain_way_row_by_row(proto, tensors, rows, tmp_path):
+def test_each_tensor_has_the_values_of_the_plain_way_whatever_is_watched_with_it(
+    proto, tensors, rows, tmp_path
+):
     path = tmp_path / "plain.onnx"
     write_exposed(proto, tensors, path)
     expected = open_predict(path)(rows_of(rows))
-    assert_same_values(open_exposed(proto, tmp_path, tensors)(rows_of(rows)), expected)
-    assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
-
-
-@pytest.mark.parametrize(("proto", "tensors"), CASES.values(), ids=CASES)
-def test_each_tensor_has_the_same_values_whatever_is_watched_with_it(proto, tensors, tmp_path):
-    path = tmp_path / "plain.onnx"
-    write_exposed(proto, tensors, path)
-    expected = open_predict(path)(rows_of(2))
     made = [name for name in tensors if name != "x"]
     with expose(proto, tmp_path, tensors) as open_part:
         for part in (made, *([name] for name in made)):
             if part:
-                found = open_part(part)(rows_of(2))
+                found = open_part(part)(rows_of(rows))
                 assert_same_values(found, {name: expected[name] for name in part})
+    assert [one.name for one in tmp_path.iterdir()] == ["plain.onnx"]
 
 
 def test_the_model_is_left_as_it_was(tmp_path):
     proto, tensors = CASES["branches"]
     before = proto.SerializeToString(deterministic=True)
-    open_exposed(proto, tmp_path, tensors)
+    with expose(proto, tmp_path, tensors) as open_part:
+        open_part(tensors)
     assert proto.SerializeToString(deterministic=True) == before
 
 
-def test_a_graph_without_convolutions_is_loaded_once(tmp_path, monkeypatch):
-    proto = model(
-        [
-            helper.make_node("MatMul", ["x", "w"], ["m"]),
-            helper.make_node("Relu", ["m"], ["y"]),
-        ],
-        [weight("w", 8, 4)],
-        shape=("N", 8),
-    )
-    monkeypatch.setattr("onnxq.calibration.edges.open_unordered", None)
-    found = open_exposed(proto, tmp_path, ["m"])({"x": np.ones((2, 8), np.float32)})
-    assert found.keys() == {"m", "y"}
-
-
-def test_what_cannot_be_written_is_loaded_the_plain_way(tmp_path, monkeypatch):
+def test_what_cannot_be_written_is_not_optimized(tmp_path, monkeypatch):
+    """Then, too, values do not depend on what is watched with them: they can be taken out again."""
     proto, tensors = CASES["branches"]
     path = tmp_path / "model.onnx"
     write_exposed(proto, tensors, path)
+    expected = open_predict(path, optimize=False)(rows_of(1))
 
     def fail(*_, **__):
         message = "disk full"
         raise InferenceError(message, code="OQ173", hint="-")
 
     monkeypatch.setattr(blocked_layout, "open_session", fail)
-    found = open_unordered(path)(rows_of(1))
-    for name, array in open_predict(path)(rows_of(1)).items():
-        assert found[name].tobytes() == array.tobytes()  # in order
+    with expose(proto, tmp_path, tensors) as open_part:
+        for part in (tensors, *([name] for name in tensors)):
+            for name, array in open_part(part)(rows_of(1)).items():
+                assert array.tobytes() == expected[name].tobytes()  # in order
 
 
 def test_a_model_that_does_not_load_is_refused_in_its_own_words(tmp_path):
     broken = convolutions(16)
     broken.graph.node[0].op_type = "NoSuchOperator"
     broken.graph.node.append(helper.make_node("Conv", ["x", "w1"], ["z"]))
-    with pytest.raises(InferenceError, match="NoSuchOperator"):
-        open_exposed(broken, tmp_path, ["c1"])
+    with (
+        expose(broken, tmp_path, ["c1"]) as open_part,
+        pytest.raises(InferenceError, match="NoSuchOperator"),
+    ):
+        open_part(["c1"])
     assert not list(tmp_path.iterdir())
 
 

@@ -154,7 +154,10 @@ def test_a_fixed_batch_is_fed_whole(tmp_path):
 
 def test_fewer_rows_than_a_fixed_batch_still_calibrate(tmp_path):
     result, ranges = calibrated(small_net(batch=32), rows_of(5), tmp_path / "a")
-    assert (result.effort.rows, [one.code for one in result.findings]) == (5, ["OQ153"])
+    assert (result.effort.rows, [one.code for one in result.findings]) == (
+        5,
+        ["OQ153", "OQ140"],
+    )
     assert read(ranges["minmax"]).ranges["x"].high == rows_of(5).max()
 
 
@@ -177,13 +180,14 @@ def overflowing_net():
 
 
 def test_a_row_with_infinite_activations_is_left_out_and_named(tmp_path):
-    rows = rows_of(8)
+    rows = rows_of(12)
     _, expected = calibrated(overflowing_net(), np.delete(rows, 5, axis=0), tmp_path / "a")
     rows[5] = 300.0
     result, ranges = calibrated(overflowing_net(), rows, tmp_path / "b")
     (finding,) = result.findings
     assert (finding.code, finding.subject) == ("OQ143", "b")
     assert finding.evidence["row"] == "photo5.jpg"
+    assert (result.effort.rows, result.effort.left_out_rows) == (12, 1)
     assert read(ranges["mse"]).ranges == read(expected["mse"]).ranges
 
 
@@ -196,7 +200,7 @@ def test_no_finite_row_at_all_is_an_error(tmp_path):
 
 def test_constant_activations_are_told(tmp_path):
     result, ranges = calibrated(small_net(), np.zeros((4, 2, 6, 6), np.float32), tmp_path / "a")
-    assert {finding.code for finding in result.findings} == {"OQ145"}
+    assert {finding.code for finding in result.findings} == {"OQ140", "OQ145"}
     assert read(ranges["mse"]).ranges["b"].high == 0.0
 
 
@@ -229,7 +233,9 @@ def test_only_ranges_and_statistics_stay_in_the_folder(tmp_path):
 
 def test_a_failing_row_is_named(tmp_path):
     rows = np.zeros((4, 2, 6), np.float32)
-    with pytest.raises(InferenceError, match=r"calibration stopped at photo\d\.jpg") as caught:
+    with pytest.raises(
+        InferenceError, match=r"stopped at row photo\d\.jpg: the model failed"
+    ) as caught:
         calibrated(small_net(), rows, tmp_path / "a")
     assert caught.value.code == "OQ173"
 

@@ -130,9 +130,33 @@ def test_rows_that_no_part_has_are_named():
     with pytest.raises(DatasetError) as caught:
         check_complete(some)
     assert caught.value.code == "OQ147"
-    assert "of 3 of 8 runs: photo2.jpg, photo3.jpg, photo5.jpg and 2 more missing" in (
+    assert "of 3 of 8 runs: rows photo2.jpg, photo3.jpg, photo5.jpg and 2 more are missing" in (
         caught.value.message
     )
+
+
+@pytest.mark.parametrize(
+    ("total", "given", "words", "shard"),
+    [
+        (2, [0], "part 2 of 2, that is rows photo1.jpg, photo3.jpg, photo5.jpg and 1 more", "2/2"),
+        (3, [0, 1], "part 3 of 3, that is rows photo2.jpg and photo5.jpg are missing.", "3/3"),
+        (4, [0, 2], "parts 2 and 4 of 4, that is rows photo1.jpg, ", "2/4"),
+        (5, [1, 4], "parts 1, 3 and 4 of 5, that is rows ", "1/5"),
+    ],
+)
+def test_parts_that_are_missing_are_told_by_their_numbers(total, given, words, shard):
+    parts = [part(range(number, RUNS, total)) for number in given]
+    with pytest.raises(DatasetError) as caught:
+        check_complete(merged(parts), parts=[one.runs_seen for one in parts])
+    assert words in caught.value.message
+    assert caught.value.hint.startswith(f"Calibrate with --shard {shard} too")
+
+
+def test_parts_that_are_no_shards_are_told_by_their_rows():
+    parts = [part([0, 1]), part([4])]
+    with pytest.raises(DatasetError, match="of 3 of 8 runs: rows photo2") as caught:
+        check_complete(merged(parts), parts=[one.runs_seen for one in parts])
+    assert "--shard" not in caught.value.hint
 
 
 def test_all_rows_are_complete():

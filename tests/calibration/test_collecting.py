@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -297,7 +298,7 @@ def test_a_failing_run_is_named_and_ends_it():
 
         return fail
 
-    with pytest.raises(InferenceError, match=r"stopped at photo\d+.jpg: bad row"):
+    with pytest.raises(InferenceError, match=r"stopped at row photo\d+.jpg: bad row"):
         collect_statistics(
             open_failing, runs_over(watched.rows), Collecting(passes=(("a",),), threads=1),
             chosen=range(400), start={}, keep=keep_nothing, tell=tell_nobody,
@@ -350,6 +351,22 @@ def test_a_cap_on_memory_is_kept_and_changes_no_bit(tmp_path):
     assert plan.predicted_peak_bytes <= cap
     assert effort.peak_bytes <= cap * 1.1
     assert found == expected
+
+
+def test_several_passes_are_predicted_from_runs_of_each(tmp_path):
+    proto, rows = wide(mb=1), 30
+    values = np.random.default_rng(0).standard_normal((rows, 250_000)).astype(np.float32)
+    tensors = tuple(f"t{i}" for i in range(6))
+    with open_collection(
+        proto, tensors, runs_over(values), tmp_path, memory_bytes=0, threads=1
+    ) as collection:
+        passes = (tensors[:1], tensors[1:3], tensors[3:])
+        several = replace(collection, plan=replace(collection.plan, passes=passes))
+        found = several.collect(range(rows), start={}, keep=keep_nothing, tell=tell_nobody)
+        one = collection.collect(range(rows), start={}, keep=keep_nothing, tell=tell_nobody)
+    assert found.predicted_seconds > found.run_seconds * rows
+    assert 0.2 * found.seconds < found.predicted_seconds < 5 * found.seconds
+    assert as_bytes(found.statistics) == as_bytes(one.statistics)
 
 
 def test_a_cap_that_nothing_fits_is_refused_before_any_row_runs(tmp_path):

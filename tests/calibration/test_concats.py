@@ -11,16 +11,20 @@ from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from onnxq.calibration.concat_statistics import clip_statistics, join_statistics
+from onnxq.calibration.concat_statistics import (
+    KnownStatistics,
+    clip_statistics,
+    join_statistics,
+)
 from onnxq.calibration.concats import describe_settled, describe_unlike, settle_concats
 from onnxq.calibration.ranges import choose_range
 from onnxq.calibration.statistics import StatisticsCollector, empty_statistics
 from onnxq.graph.qdq_edges import find_qdq_edges
+from onnxq.graph.uses import find_uses
 from onnxq.quantization.static import quantize_static_qdq
 from onnxq.ranges import TensorRanges
 from onnxq.recipe_kinds import MeanSquaredError, MinMax, QuantizationScope, StaticQdq
 from onnxq.runtime import open_predict
-from onnxq.tensor_uses import INNER, RANKED
 
 node = helper.make_node
 
@@ -128,13 +132,13 @@ class Head:
             return find_qdq_edges(self.proto.graph, scope, kept_float=kept)
 
         def choose(edges, leader, statistics):
-            use = RANKED if leader in edges.unclipped else INNER
+            use = find_uses(self.proto.graph, edges)[leader]
             activation = "uint8" if levels == 255 else "int16"
             return choose_range(statistics, method, use, activation=activation)
 
         values = self.activations(find(()).observed)
         statistics = {name: collect(values[name]) for name in find(()).observed}
-        return settle_concats(find, statistics, choose, levels=levels)
+        return settle_concats(find, KnownStatistics(statistics), choose, levels=levels)
 
     def quantized(self, settled, folder, scope=QuantizationScope()):  # noqa: B008 - frozen
         onnx.save(self.proto, folder / "float.onnx")

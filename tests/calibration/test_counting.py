@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from onnxq.calibration import counting
 from onnxq.calibration.counting import (
-    LEAST_SAMPLED,
     BINS,
+    LEAST_SAMPLED,
     KernelCounter,
     NumpyCounter,
     counting_kind,

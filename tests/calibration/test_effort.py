@@ -39,10 +39,11 @@ def test_the_rest_is_forecast_from_the_parts_after_the_first(monkeypatch):
     now = iter([0.0, *[10.0, 20.0], *(20.0 + 3 * part for part in range(1, TIMED_PARTS + 1))])
     monkeypatch.setattr(time, "perf_counter", lambda: next(now))
     forecast = Forecast(100, warm_up=2)
-    for done in range(1, 3 + TIMED_PARTS):
+    for _ in range(2 + TIMED_PARTS):
         assert forecast.predicted_seconds == 0
-        forecast.see(done)
+        forecast.see()
     assert forecast.part_seconds == 3
+    assert forecast.opening_seconds == 20 - 2 * 3
     assert forecast.predicted_seconds == 20 + 3 * TIMED_PARTS + 3 * (100 - 2 - TIMED_PARTS)
 
 

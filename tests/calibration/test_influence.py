@@ -66,7 +66,11 @@ def test_a_row_on_another_scale_is_named(count, scale):
 def test_rows_that_hide_each_other_are_named_together():
     (finding,) = described(scaled(normal(500), [3, 99, 250, 400], 60.0))
     assert finding.evidence["rows"] == 4
-    assert "and 1 more" in finding.message
+    assert finding.subject.startswith("rows photo")
+    assert finding.subject.endswith(" and 1 more")
+    assert finding.message.startswith("They are 4 of 500 calibration rows and at least double the ")
+    assert finding.evidence["tensor"] == "t0"  # the nearest to the input, not the widest
+    assert finding.subject in finding.fix
     (evidence,) = (finding.evidence,)
     assert evidence["width"] / evidence["width_without"] > 30
 

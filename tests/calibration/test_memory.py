@@ -32,6 +32,13 @@ def test_one_pass_where_there_is_room():
     assert plan.predicted_peak_bytes == 3 * STATISTICS + (50 + 2 * (5 + 2 + 60)) * MB
 
 
+def test_statistics_that_are_known_already_are_counted():
+    found = probe(10, 20, 30)
+    alone = planned(found, 1000)
+    beside = plan_collecting(found, runs=100, cap_bytes=1000 * MB, threads=2, copies=3)
+    assert beside.predicted_peak_bytes - alone.predicted_peak_bytes == 2 * 3 * STATISTICS
+
+
 def test_what_a_run_holds_anyway_is_counted_once():
     """Half of all activations is watched: so is half of what is alive at any time."""
     plan = planned(probe(10, 20, 30, run=8), 1000)

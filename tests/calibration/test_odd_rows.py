@@ -214,7 +214,7 @@ def test_ranges_are_those_of_all_rows(tmp_path, case):
     proto, rows = build(), make()
     ranges, result = calibrated(proto, rows, tmp_path / "a", whole)
     assert len(ranges) >= 2
-    assert result.findings == ()
+    assert {one.code for one in result.findings} <= {"OQ140"}  # there are few
     absorbed = {"a"}  # into the Relu behind it
     expected = true_ranges(proto, rows, whole, [*ranges.keys() - absorbed])
     for name, (low, high) in expected.items():
@@ -247,7 +247,7 @@ def test_a_fixed_batch_takes_ragged_rows_of_one_shape_together(tmp_path):
         "batches were filled with rows that stood in them already."
     )
     ranges, result = calibrated(fully_convolutional(batch=2), {"x": images()}, tmp_path / "a")
-    assert [one.code for one in result.findings] == ["OQ153"]
+    assert [one.code for one in result.findings] == ["OQ153", "OQ140"]
     used = [row for at, row in enumerate(images()) if at != 6]
     assert ranges["x"].high == max(row.max() for row in used)
 

@@ -47,7 +47,7 @@ def test_a_constant_says_how_many_rows_it_was_on():
     rows = [np.ones(3), np.ones(3), np.full(3, np.nan)]
     (finding,) = describe_tensor("t", collect(rows), names_of())
     assert finding.evidence["rows"] == 2
-    assert finding.message == "t is 1 everywhere on all 2 calibration rows."
+    assert finding.message == "It is 1 everywhere on all 2 calibration rows."
 
 
 @pytest.mark.parametrize("scale", [1e-31, 1e-38, 1e-44])
@@ -68,3 +68,33 @@ def test_small_values_that_have_a_scale_are_nothing_odd():
 
 def test_a_tensor_without_values_is_nothing_odd():
     assert describe_tensor("t", collect([np.zeros((1, 0))] * 2), names_of()) == ()
+
+
+def test_rows_that_are_not_finite_are_counted_in_words():
+    rows = [np.full(3, np.nan)] * 5 + [np.ones(3)]
+    (finding,) = describe_non_finite({"x": collect(rows)}, [str(row) for row in range(6)])
+    assert "Rows 0, 1, 2 and 2 more are left out of all ranges" in finding.message
+    assert "because 1 activation has such values" in finding.message
+
+
+def test_the_fix_names_the_nodes_that_take_the_tensor():
+    rows = [np.random.default_rng(1).standard_normal(500) for _ in range(9)]
+    rows[7] = rows[7] * 1e6
+    statistics = collect(rows)
+    names = [str(row) for row in range(9)]
+    (finding,) = describe_tensor("cc", statistics, names, ["c3n", "a b"])
+    assert finding.message.startswith("It reaches ")
+    assert " in row 7, " in finding.message
+    assert finding.fix.endswith("in float:  --keep-float c3n --keep-float 'a b'")
+    (finding,) = describe_tensor("cc", statistics, names, list("abcde"))
+    assert finding.fix.endswith("--keep-float c and so for 2 more nodes")
+    (finding,) = describe_tensor("cc", statistics, names, maker="c3n")
+    assert finding.fix.endswith("leave what makes it in float:  --keep-float c3n")
+
+
+def test_several_rows_are_named():
+    rows = [np.random.default_rng(1).standard_normal(500) for _ in range(9)]
+    for row in rows[2:7]:
+        row[0] = -1e9
+    (finding,) = describe_tensor("t", collect(rows), [str(row) for row in range(9)])
+    assert finding.message.startswith("It reaches -1e+09 in rows 2, 3, 4 and 2 more, which looks")

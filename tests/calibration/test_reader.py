@@ -18,6 +18,7 @@ from onnxruntime.quantization import (
 from onnxq.calibration.calibrating import calibrate
 from onnxq.calibration.reader import CalibrationReader
 from onnxq.datasets.values import CalibrationSet, StoredRows
+from onnxq.errors import UsageError
 from onnxq.events import tell_nobody
 from onnxq.graph import read_model
 from onnxq.ranges import TensorRanges
@@ -133,3 +134,21 @@ def test_works_with_strides_of_the_stock_calibrator(rows, tmp_path):
         tmp_path / "m.onnx", CalibrationReader({"x": rows}), tmp_path, CalibStridedMinMax=7
     )
     assert strided == whole
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "hint"),
+    [
+        (np.zeros((4, 3), np.float32), "found a ndarray", 'CalibrationReader({"x": rows})'),
+        ([np.zeros(3, np.float32)], "found a list", 'CalibrationReader({"x": rows})'),
+        ({"x": np.float32(1)}, "rows of 'x': found a float32", "np.asarray"),
+        ({"x": np.zeros(())}, "rows of 'x': found a ndarray", "axis 0"),
+        ({"x": "rows.npy"}, "rows of 'x': found a str", "np.asarray"),
+    ],
+)
+def test_rows_whose_input_is_not_told_are_refused(given, message, hint):
+    with pytest.raises(UsageError) as caught:
+        CalibrationReader(given)
+    assert caught.value.code == "OQ100"
+    assert message in caught.value.message
+    assert hint in caught.value.hint

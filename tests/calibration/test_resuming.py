@@ -17,7 +17,7 @@ from onnxq.calibration.cache import open_cache
 from onnxq.calibration.checkpoints import Checkpoints
 from onnxq.calibration.collected_statistics import CollectedStatistics, StatisticsIdentity
 from onnxq.calibration.collecting import Collecting, NamedRuns, collect_statistics
-from onnxq.calibration.edges import open_exposed
+from onnxq.calibration.exposure import expose
 from onnxq.calibration.feeds import Feeds
 from onnxq.calibration.statistics_files import encode_statistics
 
@@ -89,10 +89,13 @@ def calibrate(folder, tell):
 
     Returns the file of statistics.
     """
-    with open_cache(str(folder / "cache"), identity()) as cache:
-        tensors = [name for names in PASSES for name in names]
+    tensors = [name for names in PASSES for name in names]
+    with (
+        open_cache(str(folder / "cache"), identity()) as cache,
+        expose(net(), folder, tensors) as open_exposed,
+    ):
         collected = collect_statistics(
-            partial(slowly, partial(open_exposed, net(), folder)),
+            partial(slowly, open_exposed),
             rows(),
             Collecting(passes=PASSES, threads=2),
             chosen=range(ROWS),

@@ -327,7 +327,13 @@ def plan() -> Plan:
         files=("model.fp32.onnx", "model.int8-dynamic.onnx", "report.json", "serve.py"),
         disk_bytes=150_000_000,
         memory_bytes=1_100_000_000,
-        findings=(Finding(code="OQ117", subject="onnxq.toml", message="it says --max-drop 1pp"),),
+        findings=(
+            Finding(
+                code="OQ117",
+                subject="onnxq.toml",
+                message="gives --max-drop 1pp, which was not typed",
+            ),
+        ),
     )
 
 

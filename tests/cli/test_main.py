@@ -245,8 +245,11 @@ def test_documents_are_tagged_by_kind(capfd, words, kind):
     [
         ("convert m.keras", "Equal to the source within 2.1e-06"),
         ("quantize m.onnx", "18 of 21 nodes quantized"),
-        ("calibrate m.onnx", "Calibrated  256 rows, 14 tensors, 1 pass"),
-        ("merge m.onnx a.statistics", "Calibrated  512 rows, 14 tensors, merged from parts"),
+        ("calibrate m.onnx", "Calibrated  256 rows, 14 tensors watched, 1 pass"),
+        (
+            "merge m.onnx a.statistics",
+            "Calibrated  512 rows, 14 tensors watched, merged from parts",
+        ),
         ("profile m.onnx n.onnx", "faster than float.onnx"),
         ("run m.onnx --plan", "a plan, nothing was done"),
         ("recipes", "int8-minmax"),

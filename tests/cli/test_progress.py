@@ -38,6 +38,20 @@ def test_a_log_gets_one_line_for_each_stage_that_ended():
     assert content(log) == "convert  opset 17  3.2 s\ncalibrate  1 min 01 s\n"
 
 
+def test_a_log_says_every_ten_seconds_how_far_a_long_stage_is():
+    log, now = stream(), [100.0]
+    tell = plain_listener(log, Screen(), clock=lambda: now[0])
+    tell(StageStarted("calibrate", "700 rows"))
+    for second in range(1, 26):
+        now[0] = 100.0 + second
+        tell(Progressed("calibrate", 28 * second, 700))
+    now[0] = 140.0
+    tell(Progressed("calibrate", 0, 0))
+    assert content(log) == (
+        "calibrate  40%  10.0 s so far\ncalibrate  80%  20.0 s so far\ncalibrate  40.0 s so far\n"
+    )
+
+
 def test_a_log_in_ascii():
     log = stream("ascii")
     plain_listener(log, Screen(ascii_only=True))(StageDone("judge", "top-1 \u2212\u00e4", 1.0))

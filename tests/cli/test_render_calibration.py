@@ -23,7 +23,13 @@ from onnxq.cli.render_calibration import render_calibration
 from onnxq.cli.render_effort import effort_parts
 from onnxq.cli.render_quantization import render_quantization
 from onnxq.cli.screen import Screen
-from onnxq.documents import CalibratedSet, Calibration, document_to_json, read_document
+from onnxq.documents import (
+    CalibratedSet,
+    Calibration,
+    PlannedStep,
+    document_to_json,
+    read_document,
+)
 from onnxq.ranges import TensorRange
 from onnxq.reports import NoData, NotCalibrated
 
@@ -43,7 +49,7 @@ def joined(effort: CalibrationEffort) -> str:
 
 def test_time_and_memory_stand_beside_what_was_predicted():
     assert effort_lines(EFFORT) == (
-        "Calibrated  256 rows, 64 tensors, 1 pass",
+        "Calibrated  256 rows, 64 tensors watched, 1 pass",
         "Time        14.1 s (predicted 15.2 s), 27.1 s of CPU",
         "Memory      212 MB beyond the base (predicted 240 MB, allowed 11.0 GB)",
     )
@@ -54,11 +60,11 @@ def test_time_and_memory_stand_beside_what_was_predicted():
     [
         (
             replace(EFFORT, origin="cached", **NOTHING_RAN),
-            "Calibrated 256 rows, 64 tensors, from an earlier run",
+            "Calibrated 256 rows, 64 tensors watched, from an earlier run",
         ),
         (
             replace(EFFORT, origin="merged", **NOTHING_RAN),
-            "Calibrated 256 rows, 64 tensors, merged from parts",
+            "Calibrated 256 rows, 64 tensors watched, merged from parts",
         ),
         (
             replace(EFFORT, origin="given", rows=0, given_rows=0, **NOTHING_RAN),
@@ -73,9 +79,9 @@ def test_where_nothing_was_run_nothing_is_said_to_have_been_spent(effort, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"origin": "resumed", "passes": 3}, "64 tensors, resumed, 3 passes |"),
-        ({"rows": 1, "given_rows": 1, "tensors": 1}, "1 row, 1 tensor, 1 pass"),
-        ({"rows": 64}, "64 of 256 rows, 64 tensors"),
+        ({"origin": "resumed", "passes": 3}, "64 tensors watched, resumed, 3 passes |"),
+        ({"rows": 1, "given_rows": 1, "tensors": 1}, "1 row, 1 tensor watched, 1 pass"),
+        ({"rows": 64}, "64 of 256 rows, 64 tensors watched"),
         ({"predicted_seconds": 0.0}, "Time 14.1 s, 27.1 s of CPU | Memory"),
         ({"cpu_seconds": 0.0}, "Time 14.1 s (predicted 15.2 s) | Memory"),
         ({"predicted_peak_bytes": 0}, "beyond the base (allowed 11.0 GB)"),
@@ -105,7 +111,7 @@ def test_stopping_early_says_what_the_last_rows_still_changed():
         STOPPED_EARLY
     )
     never = replace(EFFORT, convergence=(ConvergencePoint(rows=128, gap_db=0.31),))
-    assert "Settled not before the last row: the last ones moved" in joined(never)
+    assert "Settled not early: all rows were used, the last moved the ranges" in joined(never)
 
 
 EFFORTS = st.builds(
@@ -227,7 +233,11 @@ def test_a_narrow_screen_keeps_the_first_set():
     wide = render_calibration(calibration(), Screen(columns=80))
     narrow = render_calibration(calibration(), Screen(columns=50))
     assert "int8-mse" in wide
-    assert "int8-mse" not in narrow.partition("Ranges of")[2].partition("no range")[0]
+    left_out = "no room for int8-mse: a wider screen or --json shows them"
+    drawn = narrow.partition("Ranges of")[2].partition("no range")[0]
+    assert "int8-mse" not in drawn.partition("no room for")[0]
+    assert left_out in flowed(narrow)
+    assert "no room" not in wide
     assert "17.8" in narrow
 
 
@@ -248,7 +258,9 @@ def test_nodes_that_no_range_can_serve_are_named():
 def test_ranges_are_for_quantize_and_parts_are_for_merge():
     whole = render_calibration(calibration(), Screen(), out="out/", files=("a",))
     assert "Next  onnxq quantize resnet18.onnx --ranges out/resnet18.ranges.json\n" in whole
-    part = flowed(render_calibration(shard_calibration(), Screen(), out="p 2", files=("a",)))
+    part = flowed(
+        render_calibration(shard_calibration(), Screen(columns=120), out="p 2", files=("a",))
+    )
     assert "Next with those of the other 3 parts: onnxq merge resnet18.onnx 'p 2/" in part
     half = replace(shard_calibration(), shard=Shard(number=1, total=2))
     one = flowed(render_calibration(half, Screen(), files=("a",)))
@@ -261,7 +273,7 @@ def test_ranges_are_for_quantize_and_parts_are_for_merge():
 def test_a_merge_has_no_rows_of_its_own():
     text = flowed(render_calibration(merged_calibration(), Screen()))
     assert "on the rows of all parts" in text
-    assert "Calibrated 512 rows, 14 tensors, merged from parts" in text
+    assert "Calibrated 512 rows, 14 tensors watched, merged from parts" in text
 
 
 @pytest.mark.parametrize("done", [calibration(), shard_calibration(), merged_calibration()])
@@ -287,3 +299,15 @@ def test_the_document_comes_back_from_its_file(done, tmp_path):
 )
 def test_a_plan_says_what_calibrating_would_take(change, said):
     assert plan_facts(replace(calibration_plan(), **change))["memory"] == said
+
+
+def test_a_plan_says_that_the_cache_may_hold_the_calibration():
+    plan = replace(
+        calibration_plan(),
+        may_be_cached=True,
+        steps=(
+            PlannedStep(name="prepare", subject="m", seconds=2.0, basis="usual"),
+            PlannedStep(name="calibrate", subject="m", seconds=5.0, basis="timed"),
+        ),
+    )
+    assert "about 7.0 s; 2.0 s where the cache holds this calibration" in plan_facts(plan)["time"]

@@ -110,7 +110,7 @@ def test_a_conversion_says_how_it_was_proven():
     assert "Equal to the source within 2.1e-06 (6 comparisons)." in text
     assert "logits negated 3 2.1e-06 4.0e-07" in text
     assert "x float32 [N, 3, 224, 224]" in text
-    assert "Next onnxq run /data/onnxq-out/resnet18.onnx --data val.npz" in text
+    assert "Next with rows of yours: onnxq run /data/onnxq-out/resnet18.onnx --data val.npz" in text
 
 
 def test_a_conversion_that_was_not_compared_says_so():
@@ -122,7 +122,7 @@ def test_a_conversion_that_was_not_compared_says_so():
 
 def test_a_path_with_a_space_can_be_pasted():
     text = render_conversion(conversion(), Screen(), out="my models", files=("a.onnx",))
-    assert "Next  onnxq run 'my models/resnet18.onnx' --data val.npz" in text
+    assert "Next  with rows of yours: onnxq run 'my models/resnet18.onnx' --data val.npz" in text
 
 
 # Quantization.
@@ -146,7 +146,8 @@ def test_what_stayed_in_float_is_told_once():
 
 
 def test_the_next_command_profiles_what_was_built():
-    text = flowed(render_quantization(quantization(), Screen(), out="q", files=("a",)))
+    screen = Screen(columns=120)
+    text = flowed(render_quantization(quantization(), screen, out="q", files=("a",)))
     assert "onnxq profile resnet18.onnx q/resnet18.int8.onnx q/resnet18.int4-weights.onnx" in text
     one = flowed(render_quantization(quantization(), Screen(), out="s.onnx", files=("s.onnx",)))
     assert "Wrote s.onnx" in one

@@ -173,6 +173,13 @@ def test_verbs_without_options_read_nothing(folder, capfd):
     capfd.readouterr()
 
 
+def test_a_count_that_may_be_a_word_is_a_number_in_a_file(folder, options):
+    for text, rows in {"32": "32", '"32"': "32", '"auto"': "auto"}.items():
+        write(folder, f"calib-rows = {text}\n")
+        assert run() == 0
+        assert options["calib_rows"] == rows
+
+
 # What is refused.
 
 
@@ -183,7 +190,10 @@ def test_verbs_without_options_read_nothing(folder, capfd):
         ('[run]\nmax-dorp = "1pp"', ("[run] max-dorp", "Did you mean max-drop?")),
         ('[quantise]\nrecipe = ["int8"]', ("[quantise]", "Did you mean [quantize]?")),
         ('[run]\nshard = "1/2"', ("[run] shard", "[run] has no --shard.")),
-        ("max-memory = 2", ("max-memory", "a text")),
+        ("max-memory = 2", ("max-memory", "a text", 'max-memory = "2GB"')),
+        ("io = 8", ("io", 'io = "float"')),
+        ("calib-rows = 1.5", ("calib-rows", "a whole number or text", "calib-rows = 500")),
+        ("calib-rows = true", ("calib-rows", "a whole number or text")),
         ("histogram-sample = 0", ("histogram-sample", "0 is not a whole number of 1 or more")),
         ("no-cache = true", ("no-cache", "Did you mean cache?")),
         ('[convert]\nmax-drop = "1pp"', ("[convert] max-drop", "[convert] has no --max-drop.")),
@@ -322,7 +332,7 @@ def test_a_plan_lists_it(folder, capfd):
     findings = json.loads(capfd.readouterr().out)["findings"]
     assert findings[-1]["code"] == "OQ117"
     assert findings[-1]["subject"] == "onnxq.toml"
-    assert findings[-1]["message"] == "it says --max-drop 2pp"
+    assert findings[-1]["message"] == "gives --max-drop 2pp, which was not typed"
 
 
 @pytest.mark.parametrize("kind", [UsageError, DatasetError])
@@ -339,6 +349,37 @@ def test_an_error_that_may_be_their_fault_mentions_them(folder, kind, monkeypatc
     )
     assert run("--no-config") == kind.exit_code
     assert "Not typed" not in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("options")
+def test_where_a_cache_lies_is_no_part_of_what_was_asked_for(options, monkeypatch, capfd):
+    monkeypatch.setenv("ONNXQ_CACHE_DIR", "/kept")
+    assert run() == 0
+    assert options["cache_dir"] == "/kept"
+    assert options["command"] == ("onnxq", "run", "m.onnx", "-qq")
+    assert main(["run", "m.onnx", "--plan"]) == 0
+    assert "ONNXQ_CACHE_DIR" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("row 3 holds NaN.", ""),
+        ("/kept cannot be written.", "ONNXQ_CACHE_DIR: --cache-dir /kept"),
+        ("--out is a file.", "ONNXQ_OUT: --out there"),
+        ("the output folder '/a/there' holds x.", "ONNXQ_OUT: --out there"),
+    ],
+)
+def test_a_place_is_mentioned_where_an_error_is_about_it(message, told, monkeypatch, capfd):
+    def verb(*_, **__):
+        raise UsageError(message, code="OQ100", hint="do this")
+
+    monkeypatch.setattr(verbs, "run", verb)
+    monkeypatch.setenv("ONNXQ_CACHE_DIR", "/kept")
+    monkeypatch.setenv("ONNXQ_OUT", "there")
+    assert run() == 2
+    mentioned = capfd.readouterr().err.partition("Not typed, but said by ")[2]
+    assert mentioned.strip() == told
 
 
 # Values.

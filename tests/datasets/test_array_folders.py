@@ -219,3 +219,23 @@ def test_classes_are_not_for_arrays_by_name(load, tmp_path):
     with pytest.raises(DatasetError) as caught:
         load(write_npz(tmp_path / "val", a={"x": X}), classes=r"^(\d)")
     assert caught.value.code == "OQ125"
+
+
+TWO = signature(("a", "float32", ("N", "L", 3)), ("b", "float32", ("N", "M", 2)))
+
+
+def test_rows_of_several_inputs_that_differ_in_shape_are_a_file_each(load, tmp_path):
+    """As the hint says, which stands where a folder of arrays can be read in two ways."""
+    one_each = write(tmp_path / "rag", **{f"{i}": np.zeros((3 + i, 3), np.float32) for i in (0, 1)})
+    with pytest.raises(DatasetError, match="in two ways") as caught:
+        load(one_each, TWO)
+    assert "np.savez(f'rows/{i:05}.npz', **{'a': a[i], 'b': b[i]})" in caught.value.hint
+    a = [np.full((3 + i, 3), i, np.float32) for i in range(6)]
+    b = [np.full((2 + i % 2, 2), i, np.float32) for i in range(6)]
+    (tmp_path / "rows").mkdir()
+    for i in range(6):
+        np.savez(tmp_path / f"rows/{i:05}.npz", a=a[i], b=b[i])
+    (tmp_path / "work").rmdir()
+    _, _, names, notes = load(tmp_path / "rows", TWO)
+    assert names[5] == "00005.npz"
+    assert notes == ["rows/ was read as one row a file, 6 rows."]

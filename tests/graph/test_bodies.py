@@ -32,7 +32,7 @@ def test_nodes_in_bodies_are_counted_by_type():
     assert (finding.code, finding.subject) == ("OQ404", "choose")
     assert finding.evidence == {"node": "choose", "type": "If", "counted": 3, "nodes": 5}
     assert finding.message == (
-        "3 nodes that could matter (2 Conv, 1 MatMul) in the body of If choose stay float, as do "
+        "3 nodes that could matter (2 Conv, 1 MatMul) in the body of this If stay float, as do "
         "its tensors."
     )
 

@@ -173,7 +173,6 @@ def test_gemm_in_front_of_an_output_returns_float():
                       node("Gemm", ["f", "w_y"], ["y"])])  # fmt: skip
     assert found.nodes == {"a", "f", "y"}
     assert "y" not in found.leaders
-    assert found.unclipped == frozenset()
 
 
 def test_mlp_keeps_integers_between_its_layers():
@@ -210,22 +209,6 @@ def test_attention_quantizes_its_projections_alone():
     assert found.nodes == {"q", "k", "v", "z", "y"}
     assert found.collected == ("n", "o", "l")
     assert found.left_float["s"] == found.left_float["o"] == "both operands are activations"
-    assert found.unclipped == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("tail", "unclipped"),
-    [
-        ([node("Sigmoid", ["a"], ["y"])], {"a"}),
-        ([node("Reshape", ["a", "shape"], ["r"]), node("Softmax", ["r"], ["y"])], {"a"}),
-        ([node("Identity", ["a"], ["y"])], {"a"}),
-        ([node("Tanh", ["a"], ["y"])], set()),
-        ([node("Relu", ["a"], ["b"]), node("Flatten", ["b"], ["y"])], {"b"}),
-    ],
-)
-def test_what_ranks_is_not_clipped(tail, unclipped):
-    found = edges_of([conv("x", "a"), *tail], weights={"shape": np.array([1, -1])})
-    assert found.unclipped == unclipped
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_gains_and_bounds_are_those_of_each_leader():
         ([node("Reshape", ["a", "shape"], ["r"]), node("Sigmoid", ["r"], ["y"])], "sigmoid"),
         ([node("Softmax", ["a"], ["y"])], "ranked"),
         ([node("LogSoftmax", ["a"], ["y"])], "ranked"),
+        ([node("Reshape", ["a", "shape"], ["r"]), node("Softmax", ["r"], ["y"])], "ranked"),
         ([node("Identity", ["a"], ["y"])], "ranked"),
         ([node("Sigmoid", ["a"], ["s"]), node("Concat", ["s", "a"], ["y"], axis=1)], "ranked"),
         ([node("Sigmoid", ["a"], ["s"]), node("Softmax", ["a"], ["t"]),
@@ -59,6 +60,11 @@ def test_tails_are_told_apart(tail, kind):
     made = {name for one in tail for name in one.output}
     outputs = tuple(name for name in ("y", "z") if name in made)
     assert uses_of(conv("x", "a"), *tail, outputs=outputs)["a"].tail == kind
+
+
+def test_a_leader_ranks_where_what_it_leads_does():
+    relu = (node("Relu", ["a"], ["b"]), node("Flatten", ["b"], ["y"]))
+    assert uses_of(conv("x", "a"), *relu)["b"].tail == "ranked"
 
 
 def test_bounds_survive_moving_and_joining():

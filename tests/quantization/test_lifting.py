@@ -58,6 +58,21 @@ def test_a_converter_that_changes_the_model_is_found_out(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_small_values_beside_large_ones_may_be_rounded_as_these(tmp_path, monkeypatch):
+    def scaled(proto, *factors):
+        weight = numpy_helper.to_array(proto.graph.initializer[0]) * np.float32(factors)
+        proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w"))
+        proto.opset_import[0].version = 17
+        return proto
+
+    monkeypatch.setattr(
+        lifting.version_converter, "convert_version", lambda *_: scaled(model(), 1e5, 1.001, 1)
+    )
+    assert default_opset(lift_opset(scaled(model(), 1e5, 1, 1), 18, tmp_path)) == 17
+    with pytest.raises(QuantizationError, match="it computes something else"):
+        lift_opset(model(), 17, tmp_path)
+
+
 def test_a_converter_that_fails_is_told(tmp_path, monkeypatch):
     def convert(*_):
         message = "no adapter"

@@ -185,3 +185,43 @@ def test_the_lower_of_two_limits_holds(tiny_task, tmp_path):
 def test_ranges_say_on_how_many_rows_they_were_calibrated(whole):
     written = json.loads((whole[1] / RANGES).read_text())
     assert written["rows"] == whole[0].effort.rows
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        ({"keep_float": "nosuch"}, "no node like 'nosuch'"),
+        ({"operator": "Konv"}, "no operator 'Konv'"),
+        ({"skip_operator": "relu"}, "no operator 'relu'"),
+    ],
+)
+def test_wishes_that_speak_of_no_node_are_refused_by_every_verb(
+    wish, words, whole, tiny_task, tmp_path
+):
+    model, out = str(tiny_task.model), str(tmp_path / "out")
+    rows = str(tiny_task.rows)
+    calls = (
+        lambda: calibrate(tiny_task, out, **wish),
+        lambda: onnxq.merge(model, str(whole[1] / STATISTICS), out=out, **wish),
+        lambda: onnxq.quantize(
+            model, calib=rows, recipe=("int8", "int8-dynamic"), out=out, cache=False, **wish
+        ),
+    )
+    for call in calls:
+        with pytest.raises(onnxq.OnnxqError, match=words) as caught:
+            call()
+        assert (caught.value.code, caught.value.exit_code) == ("OQ164", 2)
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("verb", ["calibrate", "merge", "quantize", "run"])
+def test_a_plan_refuses_wishes_that_speak_of_no_node(verb, whole, tiny_task, tmp_path):
+    rows = {
+        "calibrate": {"calib": tiny_task.rows, "cache": False},
+        "merge": {"parts": whole[1] / STATISTICS},
+        "quantize": {"calib": tiny_task.rows, "cache": False},
+        "run": {"data": tiny_task.rows, "cache": False},
+    }[verb]
+    with pytest.raises(onnxq.OnnxqError, match="no node like 'nosuch'") as caught:
+        onnxq.plan(verb, tiny_task.model, keep_float="nosuch", out=tmp_path / "out", **rows)
+    assert caught.value.code == "OQ164"
