@@ -25,6 +25,11 @@ class Interrupted(nn.Module):
         raise KeyboardInterrupt(x.shape)
 
 
+def left_in(folder):
+    """What lies there, but for the cache that torch itself makes where it is imported first."""
+    return [path for path in folder.iterdir() if not path.name.startswith("torchinductor_")]
+
+
 @pytest.mark.parametrize(
     ("module", "error"), [(Noisy(), OnnxqError), (Interrupted(), KeyboardInterrupt)]
 )
@@ -34,7 +39,7 @@ def test_a_live_export_that_ends_badly_leaves_nothing(tmp_path, monkeypatch, mod
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     with pytest.raises(error):
         onnxq.convert(module, input=["x:Nx3"], out=out)
-    assert list(scratch.iterdir()) == []
+    assert left_in(scratch) == []
     assert not out.exists()
 
 
@@ -43,5 +48,5 @@ def test_a_live_export_that_ends_well_leaves_its_result(tmp_path, monkeypatch):
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     onnxq.convert(nn.Linear(3, 2), input=["input:Nx3"], out=out)
-    assert list(scratch.iterdir()) == []
+    assert left_in(scratch) == []
     assert [path.suffix for path in sorted(out.glob("*.onnx"))] == [".onnx"]
