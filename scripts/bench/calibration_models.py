@@ -89,7 +89,7 @@ def _convert(name: str, destination: Path) -> None:
         "resnet18": (f"{NETS}:resnet18", "", image),
         "mobilenetv2": (f"{NETS}:mobilenet_v2", "", image),
         "squeezenet": (
-            f"{ROOT}/scripts/acceptance/nets.py:squeezenet",
+            f"{ROOT}/scripts/acceptance/nets.py:squeezenet1_0",
             str(SQUEEZENET_WEIGHTS),
             ("image:Nx3x227x227",),
         ),
