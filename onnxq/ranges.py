@@ -1,7 +1,9 @@
 """Ranges of tensors: what calibration finds out and a quantizer needs."""
 
 import math
+from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 LEAST_WIDTH = 2.0**-100
@@ -54,3 +56,28 @@ class TensorRanges(Struct, frozen=True):
     model_sha256: str = ""
     kept_float: tuple[str, ...] = ()
     origin: str = ""
+
+
+def load_ranges(path: Path | str) -> TensorRanges:
+    """Load ranges that one stage wrote for another.
+
+    Args:
+        path: A file of :func:`write_ranges`; what people may have edited is read by
+            :mod:`onnxq.ranges_files`.
+    """
+    return msgspec.json.decode(Path(path).read_bytes(), type=TensorRanges)
+
+
+def write_ranges(ranges: TensorRanges, folder: Path) -> str:
+    """Write ranges for another stage.
+
+    Args:
+        ranges: Of one recipe on one scope.
+        folder: Where to.
+
+    Returns:
+        The file's path.
+    """
+    path = folder / f"ranges-{ranges.method}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(ranges)))
+    return str(path)

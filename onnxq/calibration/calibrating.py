@@ -17,13 +17,9 @@ from onnxq.calibration.choosing import RangeChooser, find_wanted
 from onnxq.calibration.collected_statistics import CollectedStatistics
 from onnxq.calibration.collection import open_collection
 from onnxq.calibration.concats import SettledEdges, describe_settled
-from onnxq.calibration.gathering import (
-    Gathered,
-    Gathering,
-    gather_statistics,
-    merge_statistics,
-)
+from onnxq.calibration.gathering import Gathered, gather_statistics, merge_statistics
 from onnxq.calibration.influence import describe_influence
+from onnxq.calibration.looking import Gathering
 from onnxq.calibration.oddities import describe_non_finite, describe_tensor
 from onnxq.calibration.statistics_files import write_statistics_file
 from onnxq.calibrations import WHOLE
@@ -34,7 +30,7 @@ from onnxq.graph.known_edges import KnownEdges
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.scoped_nodes import check_scope
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
-from onnxq.ranges import TensorRanges
+from onnxq.ranges import TensorRanges, write_ranges
 from onnxq.stages import CalibrateRequest, CalibrateResult, StatisticsParts
 
 
@@ -87,7 +83,9 @@ def calibrate(request: CalibrateRequest, folder: Path, tell: Tell) -> CalibrateR
     settled = _settle(chooser, request, gathered.collected)
     effort = msgspec.structs.replace(gathered.effort, seconds=time.perf_counter() - begun)
     return CalibrateResult(
-        ranges={key: _write_ranges(key, one, request, folder) for key, one in settled.items()},
+        ranges={
+            key: write_ranges(_ranges_of(key, one, request), folder) for key, one in settled.items()
+        },
         statistics=str(statistics),
         effort=effort,
         findings=(
@@ -119,16 +117,13 @@ def _settle(
     return chooser.settle(collected.tensors)
 
 
-def _write_ranges(key: str, settled: SettledEdges, request: CalibrateRequest, folder: Path) -> str:
-    ranges = TensorRanges(
+def _ranges_of(key: str, settled: SettledEdges, request: CalibrateRequest) -> TensorRanges:
+    return TensorRanges(
         method=key,
         ranges=settled.ranges,
         model_sha256=request.model.sha256,
         kept_float=settled.kept_float,
     )
-    path = folder / f"ranges-{key}.json"
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(ranges)))
-    return str(path)
 
 
 def _describe(collected: CollectedStatistics, flow: TensorFlow) -> tuple[Finding, ...]:

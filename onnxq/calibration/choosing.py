@@ -15,7 +15,7 @@ from onnxq.graph.known_edges import KnownEdges
 from onnxq.graph.qdq_edges import QdqEdges
 from onnxq.range_methods import RangeMethod
 from onnxq.ranges import TensorRange
-from onnxq.recipe_kinds import Activation, StaticQdq, ranges_key
+from onnxq.recipe_kinds import Activation, StaticQdq
 from onnxq.stages import CalibrateRequest, RangesAsked
 from onnxq.tensor_uses import TensorUse
 
@@ -26,7 +26,7 @@ _Question: TypeAlias = tuple[int, RangeMethod, TensorUse, Activation]
 def find_wanted(request: CalibrateRequest) -> dict[str, RangesAsked]:
     """List the ranges that a request asks for, by key; those of equal keys once."""
     plain = (RangesAsked(recipe=StaticQdq(ranges=method)) for method in request.methods)
-    return {ranges_key(one.recipe, one.scope): one for one in (*plain, *request.asked)}
+    return {one.key: one for one in (*plain, *request.asked)}
 
 
 @dataclass(frozen=True)

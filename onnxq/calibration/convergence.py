@@ -19,8 +19,8 @@ from onnxq.calibration.collecting import Statistics
 from onnxq.calibration.noise_to_signal import ChosenRanges, noise_ratios
 from onnxq.calibrations import ConvergencePoint
 
-Collect: TypeAlias = Callable[[Sequence[int], Statistics], Statistics]
-"""Looks at some runs, and adds what it sees to what is known already."""
+Collect: TypeAlias = Callable[[Sequence[int]], Statistics]
+"""Looks at some runs; returns the statistics of all that it looked at, in all rounds."""
 
 Choose: TypeAlias = Callable[[Statistics], Sequence[ChosenRanges]]
 """Chooses the ranges of each recipe, in an order that stays."""
@@ -84,7 +84,7 @@ def converge(
     points: list[ConvergencePoint] = []
     seen, loss = 0, math.inf
     for stop in _round_ends(runs):
-        statistics = collect(order[seen:stop].tolist(), statistics)
+        statistics = collect(order[seen:stop].tolist())
         before, chosen = chosen, _choose(choose, statistics)
         if before and chosen:
             gap = measure_gap(statistics, before, chosen)

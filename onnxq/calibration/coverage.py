@@ -8,8 +8,6 @@ tensor; that the others are off as well follows from it as a rule.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from onnxq.calibration.collecting import Collecting, Statistics, collect_statistics, keep_nothing
 from onnxq.calibration.convergence import spread_order
 from onnxq.calibration.departures import FAR_RATIO, Departure, find_departures
@@ -22,7 +20,7 @@ from onnxq.findings import Finding
 from onnxq.graph.model_files import load_proto
 from onnxq.graph.moved_inputs import find_moved_inputs
 from onnxq.graph.qdq_edges import find_qdq_edges
-from onnxq.ranges import TensorRanges
+from onnxq.ranges import load_ranges
 from onnxq.stages import CoverageRequest, CoverageResult
 from onnxq.wording import count_noun
 
@@ -48,7 +46,7 @@ def check_coverage(request: CoverageRequest, folder: Path, tell: Tell) -> Covera
         InferenceError: If the model fails on a row; the row is named.
     """
     proto = load_proto(request.model.path)
-    ranges = msgspec.json.decode(Path(request.ranges).read_bytes(), type=TensorRanges).ranges
+    ranges = load_ranges(request.ranges).ranges
     edges = find_qdq_edges(proto.graph, request.scope)
     tensors = tuple(name for name in edges.observed if name in ranges)
     rows = open_runs(request.model, request.evaluation.rows)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -15,21 +15,19 @@ from onnxq.calibration.collected_statistics import (
     merge_collected,
 )
 from onnxq.calibration.collecting import Statistics
-from onnxq.calibration.collection import OpenCollection
-from onnxq.calibration.convergence import Choose, converge
+from onnxq.calibration.convergence import converge
 from onnxq.calibration.feeds import describe_batches
 from onnxq.calibration.few_rows import describe_few_rows
 from onnxq.calibration.identifying import cache_part, identify_statistics
-from onnxq.calibration.looking import Looking, open_looking
+from onnxq.calibration.looking import Gathering, Looking, open_looking
 from onnxq.calibration.runs import open_runs
 from onnxq.calibration.statistics import TensorStatistics
 from onnxq.calibration.statistics_files import read_statistics_file
 from onnxq.calibrations import WHOLE, CalibrationEffort, ConvergencePoint, Shard
 from onnxq.datasets.values import StoredRows
 from onnxq.errors import DatasetError, UsageError
-from onnxq.events import Tell
 from onnxq.findings import Finding
-from onnxq.stages import CalibrateRequest, StatisticsParts
+from onnxq.stages import StatisticsParts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,27 +43,6 @@ class Gathered:
     collected: CollectedStatistics
     effort: CalibrationEffort
     findings: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gathering:
-    """What statistics are gathered of, and how.
-
-    Attributes:
-        request: Which part of the rows, which options, and where the cache is.
-        tensors: Names of activations, in the order of the graph.
-        open_collection: Makes ready what collects.
-        choose: Chooses ranges, to see whether they have settled.
-        tell: Is told how many runs are done.
-        begun: When the stage began, by ``time.perf_counter``.
-    """
-
-    request: CalibrateRequest
-    tensors: tuple[str, ...]
-    open_collection: OpenCollection
-    choose: Choose
-    tell: Tell
-    begun: float = field(default_factory=time.perf_counter)
 
 
 def gather_statistics(gathering: Gathering, rows: StoredRows) -> Gathered:
@@ -88,15 +65,7 @@ def gather_statistics(gathering: Gathering, rows: StoredRows) -> Gathered:
     identity = identify_statistics(
         request.model, rows, runs.feeds, stride=request.stride, stop_early=request.stop_early
     )
-    with open_looking(
-        gathering.tensors,
-        runs,
-        identity,
-        gathering.open_collection,
-        cache_folder=request.cache_folder,
-        tell=gathering.tell,
-        begun=gathering.begun,
-    ) as looking:
+    with open_looking(gathering, runs, identity) as looking:
         known, points = _look(gathering, looking)
         effort, findings = looking.effort(), tuple(looking.findings)
     collected = CollectedStatistics(
@@ -160,10 +129,9 @@ def _look(
         _check_shard(request.shard, chosen)
         return looking.look(chosen, cache_part(request.shard)), ()
     rounds = count()
-
     merged = dict[str, TensorStatistics]()
 
-    def collect(chosen: Sequence[int], _: Statistics) -> Statistics:
+    def collect(chosen: Sequence[int]) -> Statistics:
         # What a round looks at does not depend on what is made of it: any recipe finds it again.
         found = dict(looking.look(chosen, f"round {next(rounds)}"))
         for name in list(found):  # in place, one by one: of all together there are never three

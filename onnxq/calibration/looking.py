@@ -12,9 +12,32 @@ from onnxq.calibration.checkpoints import Checkpoints
 from onnxq.calibration.collected_statistics import StatisticsIdentity, is_settled
 from onnxq.calibration.collecting import NamedRuns, Statistics
 from onnxq.calibration.collection import Collection, OpenCollection
+from onnxq.calibration.convergence import Choose
 from onnxq.calibrations import CalibrationEffort, CalibrationOrigin
 from onnxq.events import Tell
 from onnxq.findings import Finding
+from onnxq.stages import CalibrateRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """What statistics are gathered of, and how.
+
+    Attributes:
+        request: Which part of the rows, which options, and where the cache is.
+        tensors: Names of activations, in the order of the graph.
+        open_collection: Makes ready what collects, once it is needed.
+        choose: Chooses ranges, to see whether they have settled.
+        tell: Is told how many runs are done.
+        begun: When the stage began, by ``time.perf_counter``.
+    """
+
+    request: CalibrateRequest
+    tensors: tuple[str, ...]
+    open_collection: OpenCollection
+    choose: Choose
+    tell: Tell
+    begun: float
 
 
 @dataclass(frozen=True)
@@ -22,25 +45,17 @@ class Looking:
     """Looks at runs, and takes down what that took; made by :func:`open_looking`.
 
     Attributes:
-        tensors: What is watched.
+        gathering: What is watched, and how.
         runs: All runs.
         identity: What statistics are of.
-        cache_folder: Where they are kept; empty keeps none.
-        open_collection: Makes ready what collects, once it is needed.
-        stack: Closes it in the end.
-        tell: Is told how many runs are done.
-        begun: When the stage began, by ``time.perf_counter``.
+        stack: Closes in the end what was opened.
         findings: About the cache; filled in.
     """
 
-    tensors: tuple[str, ...]
+    gathering: Gathering
     runs: NamedRuns
     identity: StatisticsIdentity
-    cache_folder: str
-    open_collection: OpenCollection
     stack: ExitStack
-    tell: Tell
-    begun: float
     findings: list[Finding] = field(default_factory=list)
     _opened: list[Collection] = field(default_factory=list)
     _origins: list[CalibrationOrigin] = field(default_factory=list)
@@ -60,10 +75,11 @@ class Looking:
             InferenceError: If the model fails on a run; the run is named.
             LimitError: OQ185, if the cap on memory is too low.
         """
-        with open_cache(self.cache_folder, self.identity, part=part) as cache:
-            known: Statistics = cache.load(self.tensors)
+        with open_cache(self.gathering.request.cache_folder, self.identity, part=part) as cache:
+            known: Statistics = cache.load(self.gathering.tensors)
             is_known = all(
-                name in known and known[name].row_seen[chosen].all() for name in self.tensors
+                name in known and known[name].row_seen[chosen].all()
+                for name in self.gathering.tensors
             )
             if is_known and is_settled(known):
                 self._origins.append("cached")
@@ -75,9 +91,9 @@ class Looking:
     def _collect(self, chosen: Sequence[int], start: Statistics, cache: Cache) -> Statistics:
         # Rounds are put together in the end: those of before are held meanwhile.
         collection = self._collection(1 + bool(start) + self.identity.stop_early)
-        before = time.perf_counter() - self.begun
+        before = time.perf_counter() - self.gathering.begun
         found = collection.collect(
-            chosen, start=start, keep=Checkpoints(cache.keep), tell=self.tell
+            chosen, start=start, keep=Checkpoints(cache.keep), tell=self.gathering.tell
         )
         cache.keep(found.statistics)
         self._origins.append("resumed" if start else "computed")
@@ -88,7 +104,7 @@ class Looking:
     def _collection(self, copies: int) -> Collection:
         if not self._opened:
             self._opened.append(
-                self.stack.enter_context(self.open_collection(self.runs, copies=copies))
+                self.stack.enter_context(self.gathering.open_collection(self.runs, copies=copies))
             )
         return self._opened[0]
 
@@ -98,7 +114,7 @@ class Looking:
             origin=self._origin(),
             rows=0,
             given_rows=0,
-            tensors=len(self.tensors),
+            tensors=len(self.gathering.tensors),
             stride=self.identity.stride,
             # Of several rounds nobody knew beforehand how many there would be.
             predicted_seconds=sum(self._forecasts) if len(self._origins) == 1 else 0.0,
@@ -124,15 +140,8 @@ class Looking:
 
 @contextmanager
 def open_looking(
-    tensors: tuple[str, ...],
-    runs: NamedRuns,
-    identity: StatisticsIdentity,
-    open_collection: OpenCollection,
-    *,
-    cache_folder: str,
-    tell: Tell,
-    begun: float,
+    gathering: Gathering, runs: NamedRuns, identity: StatisticsIdentity
 ) -> Iterator[Looking]:
     """Open what looks at runs; the arguments are its attributes."""
     with ExitStack() as stack:
-        yield Looking(tensors, runs, identity, cache_folder, open_collection, stack, tell, begun)
+        yield Looking(gathering, runs, identity, stack)

@@ -13,7 +13,6 @@ from onnxq.calibration.feeds import Feeds
 from onnxq.events import tell_nobody
 from onnxq.graph.known_edges import KnownEdges
 from onnxq.graph.model_files import load_proto
-from onnxq.recipe_kinds import ranges_key
 from onnxq.stages import EstimateRequest
 
 _MOST_S = 2.0
@@ -70,7 +69,7 @@ def rehearse_calibration(
         SourceError: If the file is not a whole ONNX model.
     """
     proto = load_proto(path)
-    wanted = {ranges_key(one.recipe, one.scope): one for one in request.asked}
+    wanted = {one.key: one for one in request.asked}
     tensors = RangeChooser(KnownEdges(proto.graph), wanted).observed
     if not tensors:
         return Rehearsal(run_seconds=0.0, opening_seconds=0.0, peak_bytes=0, passes=0)

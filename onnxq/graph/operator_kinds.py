@@ -24,6 +24,9 @@ COMMUTING = frozenset({
 })  # fmt: skip
 """Moving operators that may change places with Relu and Clip without changing the result."""
 
+SHARES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
+"""Operators whose results lie between 0 and 1 by what they are."""
+
 QDQ_OPERATORS = WEIGHTED | JOINING | ABSORBED | MOVING
 """Every operator type that the static recipe can turn into an integer one."""
 

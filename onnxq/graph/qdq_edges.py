@@ -21,14 +21,12 @@ import onnx
 from onnxq.graph.concat_sharing import redirect, share_along_concat
 from onnxq.graph.concats import ConcatJoin, find_border_joins, find_joins
 from onnxq.graph.integer_nodes import IntegerNodes, find_integer_nodes
-from onnxq.graph.operator_kinds import ABSORBED, MOVING
+from onnxq.graph.operator_kinds import ABSORBED, MOVING, SHARES
 from onnxq.graph.scoped_nodes import wish_for
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
 from onnxq.range_methods import RangeMethod
 from onnxq.ranges import TensorRange
 from onnxq.scopes import EVERYTHING, AsRecipe, QuantizationScope, Quantize
-
-_SHARES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def find_qdq_edges(
         fixed={
             name: TensorRange(0.0, 1.0)
             for name in at_border & flow.producers.keys()
-            if flow.producers[name].op_type in _SHARES
+            if flow.producers[name].op_type in SHARES
         },
         joins=(*find_border_joins(flow, at_border), *joins),
     )

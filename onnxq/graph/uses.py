@@ -7,14 +7,13 @@ import onnx
 
 from onnxq.graph.clipping_gains import find_clipping_gains
 from onnxq.graph.integer_nodes import activation_bounds
-from onnxq.graph.operator_kinds import MOVING
+from onnxq.graph.operator_kinds import MOVING, SHARES
 from onnxq.graph.qdq_edges import QdqEdges
 from onnxq.graph.tails import tail_of
 from onnxq.graph.tensor_flow import TensorFlow, trace_tensors
 from onnxq.tensor_uses import TailKind, TensorUse
 
 _UNBOUNDED = (-np.inf, np.inf)
-_SHARES = frozenset({"Sigmoid", "Softmax", "HardSigmoid"})
 
 
 def find_uses(
@@ -36,7 +35,7 @@ def find_uses(
     tails: defaultdict[str, set[TailKind]] = defaultdict(set)
     for name, leader in edges.leaders.items():
         tails[leader].add(tail_of(name, flow))
-    shares = {node.output[0] for node in flow.nodes if node.op_type in _SHARES}
+    shares = {node.output[0] for node in flow.nodes if node.op_type in SHARES}
     return {
         leader: TensorUse(
             _strictest(tails[leader]),

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from onnxq.datasets.values import CalibrationSet, DataRequest, EvaluationSet, NoRows
-from onnxq.errors import UsageError
+from onnxq.errors import SourceError, UsageError
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import Given
@@ -49,6 +49,23 @@ def convert_source(given: Given, bench: Bench) -> ConvertResult:
         working_folder=str(Path.cwd()),
     )
     return bench.run(CONVERT, request, source_path(given.source))
+
+
+def refuse_quantized(given: Given, converted: ConvertResult, *, instead: str) -> None:
+    """Refuse to go on with a model that is quantized already.
+
+    Args:
+        given: What the user gave.
+        converted: The model.
+        instead: What can be done with it; the words before its name.
+
+    Raises:
+        SourceError: OQ110.
+    """
+    if converted.quantized_already:
+        name = source_path(given.source)
+        message = f"{name} is quantized already ({converted.quantized_already})."
+        raise SourceError(message, code="OQ110", hint=f"{instead} {name}")
 
 
 def load_rows(

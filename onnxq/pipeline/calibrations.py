@@ -4,12 +4,10 @@ import datetime as dt
 import importlib.metadata
 from pathlib import Path
 
-import msgspec
-
 from onnxq.datasets.values import CalibrationSet, DataRequest
 from onnxq.documents import CalibratedSet, Calibration
-from onnxq.errors import RecipeError, SourceError
-from onnxq.pipeline.arrivals import NO_ROWS, convert_source, load_rows
+from onnxq.errors import RecipeError
+from onnxq.pipeline.arrivals import NO_ROWS, convert_source, load_rows, refuse_quantized
 from onnxq.pipeline.bench import Bench, open_bench
 from onnxq.pipeline.foundation import prepare
 from onnxq.pipeline.handing_over import check_destination, hand_over
@@ -23,9 +21,8 @@ from onnxq.pipeline.reporting import (
     statistics_file,
 )
 from onnxq.pipeline.work_folders import kept_files, work_folder
-from onnxq.ranges import TensorRanges
+from onnxq.ranges import load_ranges
 from onnxq.recipe_kinds import StaticQdq, ranges_key, recipe_name
-from onnxq.sources import source_path
 from onnxq.stages import (
     CalibrateResult,
     ConvertResult,
@@ -55,7 +52,8 @@ def execute_calibration(plan: CalibratePlan) -> Calibration:
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         converted = convert_source(plan.given, bench)
-        _check_float(plan, converted)
+        instead = "It has its ranges. Look at them:  onnxq inspect"
+        refuse_quantized(plan.given, converted, instead=instead)
         rows = _load(plan, bench, converted)
         prepared = prepare(bench, converted)
         calibrated = calibrate(
@@ -79,14 +77,6 @@ def _parts(plan: CalibratePlan) -> tuple[Path, ...]:
     if isinstance(plan.calibration, StatisticsParts):
         return tuple(Path(path) for path in plan.calibration.paths)
     return ()
-
-
-def _check_float(plan: CalibratePlan, converted: ConvertResult) -> None:
-    if converted.quantized_already:
-        name = source_path(plan.given.source)
-        message = f"{name} is quantized already ({converted.quantized_already})."
-        hint = f"It has its ranges. Look at them:  onnxq inspect {name}"
-        raise SourceError(message, code="OQ110", hint=hint)
 
 
 def _load(plan: CalibratePlan, bench: Bench, converted: ConvertResult) -> LoadRowsResult:
@@ -148,7 +138,7 @@ def _sets(plan: CalibratePlan, calibrated: CalibrateResult) -> tuple[CalibratedS
             continue
         key = ranges_key(order.recipe, order.scope)
         if key in calibrated.ranges:
-            read = msgspec.json.decode(Path(calibrated.ranges[key]).read_bytes(), type=TensorRanges)
+            read = load_ranges(calibrated.ranges[key])
             sets.append(
                 CalibratedSet(
                     alias=alias,

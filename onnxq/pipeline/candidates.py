@@ -15,7 +15,7 @@ from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, Subject, predict_and_judge
 from onnxq.pipeline.plans import Order, RunPlan
-from onnxq.pipeline.range_sources import calibrate_for
+from onnxq.pipeline.range_sources import calibrate_for, failed_row
 from onnxq.recipe_kinds import DynamicInt8, Float32, StaticQdq, needs_rows, ranges_key, recipe_name
 from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
 from onnxq.stages import (
@@ -254,10 +254,3 @@ def refused_row(alias: str, order: Order, error: OnnxqError) -> NotApplicable | 
     if error.code == _NOTHING_TO_QUANTIZE:
         return NotApplicable(alias=alias, recipe=name, reason=error.message)
     return failed_row(alias, name, error)
-
-
-def failed_row(alias: str, recipe: str, error: OnnxqError) -> Failed:
-    """Make the row of a recipe that failed."""
-    return Failed(
-        alias=alias, recipe=recipe, code=error.code, reason=error.message, hint=error.hint
-    )

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 
 from onnxq.datasets.values import CalibrationSet
 from onnxq.documents import Built, BuiltVariant, Quantization
-from onnxq.errors import Interrupted, OnnxqError, RecipeError, SourceError
+from onnxq.errors import Interrupted, OnnxqError, RecipeError
 from onnxq.findings import Finding
 from onnxq.models import OnnxModel
-from onnxq.pipeline.arrivals import convert_source, inference_rows, load_rows, store_inference
+from onnxq.pipeline.arrivals import (
+    convert_source,
+    inference_rows,
+    load_rows,
+    refuse_quantized,
+    store_inference,
+)
 from onnxq.pipeline.bench import Bench, open_bench
 from onnxq.pipeline.candidates import quantize, ranges_for, refused_row
 from onnxq.pipeline.foundation import prepare
@@ -31,7 +37,6 @@ from onnxq.pipeline.reporting import (
 from onnxq.pipeline.work_folders import kept_files, work_folder
 from onnxq.recipe_kinds import Float32, needs_rows, recipe_name
 from onnxq.reports import Failed, Skipped
-from onnxq.sources import source_path
 from onnxq.stages import (
     ConvertResult,
     LoadRowsResult,
@@ -99,11 +104,8 @@ def _ranges_texts(site: _Site) -> dict[str, str]:
 def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:
     converted = convert_source(plan.given, bench)
     model = converted.model
-    if converted.quantized_already:
-        name = source_path(plan.given.source)
-        message = f"{name} is quantized already ({converted.quantized_already})."
-        hint = f"It is never quantized twice. Measure it:  onnxq profile {name}"
-        raise SourceError(message, code="OQ110", hint=hint)
+    instead = "It is never quantized twice. Measure it:  onnxq profile"
+    refuse_quantized(plan.given, converted, instead=instead)
     declared = plan.given.declared
     rows = load_rows(bench, model, NoDataRequest(), plan.calibration, declared, split=False)
     _check_rows(plan, rows)

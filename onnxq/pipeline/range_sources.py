@@ -5,16 +5,14 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import msgspec
-
 from onnxq.calibrations import CalibrationEffort
 from onnxq.datasets.values import CalibrationSet, EvaluationSet, NoRows
 from onnxq.errors import Interrupted, OnnxqError, RecipeError
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import Calibrating, Order
-from onnxq.ranges import TensorRanges
-from onnxq.recipe_kinds import QuantizationScope, StaticQdq, ranges_key
+from onnxq.ranges import load_ranges, write_ranges
+from onnxq.recipe_kinds import QuantizationScope, StaticQdq
 from onnxq.reports import Failed, Skipped
 from onnxq.stages import (
     CALIBRATE,
@@ -31,12 +29,12 @@ from onnxq.wording import count_noun
 
 def asked_ranges(orders: Mapping[str, Order]) -> tuple[RangesAsked, ...]:
     """Return the ranges that recipes need, those that several share once."""
-    asked = {
-        ranges_key(order.recipe, order.scope): RangesAsked(recipe=order.recipe, scope=order.scope)
+    asked = (
+        RangesAsked(recipe=order.recipe, scope=order.scope)
         for order in orders.values()
         if isinstance(order.recipe, StaticQdq)
-    }
-    return tuple(asked.values())
+    )
+    return tuple({one.key: one for one in asked}.values())
 
 
 def calibrate(
@@ -110,8 +108,15 @@ def calibrate_for(
     except (Interrupted, RecipeError):  # a scope that fits no node ends the verb, as in refused_row
         raise
     except OnnxqError as error:
-        return Failed(alias="", recipe="", code=error.code, reason=error.message, hint=error.hint)
+        return failed_row("", "", error)
     return found.ranges
+
+
+def failed_row(alias: str, recipe: str, error: OnnxqError) -> Failed:
+    """Make the row of a recipe that failed."""
+    return Failed(
+        alias=alias, recipe=recipe, code=error.code, reason=error.message, hint=error.hint
+    )
 
 
 def _check_coverage(
@@ -128,7 +133,7 @@ def _check_coverage(
         return
     request = CoverageRequest(
         model=model,
-        ranges=found.ranges[ranges_key(asked.recipe, asked.scope)],
+        ranges=found.ranges[asked.key],
         scope=asked.scope,
         evaluation=evaluation,
         threads=threads,
@@ -165,18 +170,15 @@ def given_ranges(
     paths: dict[str, str] = {}
     tensors: set[str] = set()
     for asked in asked_ranges(orders):
-        key = ranges_key(asked.recipe, asked.scope)
-        path = folder / f"ranges-{key}.json"
         found = find_ranges(
             read,
-            key,
+            asked.key,
             model.sha256,
             origin=_typed(file),
             options=_scope_options(asked.scope),
         )
-        path.write_bytes(msgspec.json.encode(found))
         tensors.update(found.ranges)
-        paths[key] = str(path)
+        paths[asked.key] = write_ranges(found, folder)
     bench.efforts.append(
         CalibrationEffort(
             origin="given", rows=read.rows, given_rows=read.rows, tensors=len(tensors)
@@ -214,10 +216,7 @@ def collect_ranges(bench: Bench, paths: Iterable[str]) -> str:
     """
     from onnxq.ranges_files import encode_ranges_file  # noqa: PLC0415 - late
 
-    sets = (
-        msgspec.json.decode(Path(path).read_bytes(), type=TensorRanges)
-        for path in sorted(set(paths))
-    )
+    sets = map(load_ranges, sorted(set(paths)))
     return encode_ranges_file(sets, rows=bench.efforts[-1].rows).decode()
 
 

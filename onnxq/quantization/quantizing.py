@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-import msgspec
-
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
 from onnxq.graph.model_files import load_proto
@@ -18,7 +16,7 @@ from onnxq.quantization.remarks import describe_speed, describe_zeros
 from onnxq.quantization.static import quantize_static_qdq
 from onnxq.quantization.strictness import check_strict
 from onnxq.quantization.weights import quantize_weights
-from onnxq.ranges import TensorRanges
+from onnxq.ranges import TensorRanges, load_ranges
 from onnxq.recipe_facts import check_fits
 from onnxq.recipe_kinds import DynamicInt8, Float16, StaticQdq, WeightOnly, alias_of
 from onnxq.stages import QuantizeRequest, QuantizeResult
@@ -100,7 +98,7 @@ def _read_ranges(path: Path, model: OnnxModel) -> TensorRanges:
         QuantizationError: If they are of another one: onnxruntime 1.31 applies what fits by name
             and says nothing.
     """
-    ranges = msgspec.json.decode(path.read_bytes(), type=TensorRanges)
+    ranges = load_ranges(path)
     if ranges.model_sha256 != model.sha256:
         message = (
             f"the ranges in {path.name} are of another model: found {ranges.model_sha256[:12]}, "

@@ -6,7 +6,14 @@ from onnxq.calibrations import WHOLE, CalibrationEffort, Shard
 from onnxq.datasets.values import CalibrationSet, EvaluationSet
 from onnxq.findings import Finding
 from onnxq.models import OnnxModel
-from onnxq.recipe_kinds import EVERYTHING, Activation, QuantizationScope, RangeMethod, StaticQdq
+from onnxq.recipe_kinds import (
+    EVERYTHING,
+    Activation,
+    QuantizationScope,
+    RangeMethod,
+    StaticQdq,
+    ranges_key,
+)
 from onnxq.stages.stage import Stage
 
 
@@ -20,6 +27,11 @@ class RangesAsked(Struct, frozen=True, kw_only=True):
 
     recipe: StaticQdq
     scope: QuantizationScope = EVERYTHING
+
+    @property
+    def key(self) -> str:
+        """What they are found by; those of equal keys are the same."""
+        return ranges_key(self.recipe, self.scope)
 
 
 class StatisticsParts(Struct, frozen=True, tag="parts"):

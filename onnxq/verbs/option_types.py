@@ -30,7 +30,6 @@ class Spelling:
 AS_TEXT = Spelling()
 """As a text alone."""
 
-FilePath: TypeAlias = Annotated[str, Spelling(paths=True)]
 WeightsPath: TypeAlias = Annotated[str, Spelling(paths=True, example="weights.pt")]
 RangesPath: TypeAlias = Annotated[str, Spelling(paths=True, example="model.ranges.json")]
 StatisticsPath: TypeAlias = Annotated[str, Spelling(paths=True, example="model.1of2.statistics")]

@@ -45,7 +45,13 @@ class Rows:
         ]
 
     def converge(self, **options):
-        return converge(self.collect, self.choose, len(self.rows), **options)
+        known = {}
+
+        def collect(runs):
+            known.update(self.collect(runs, known))
+            return known
+
+        return converge(collect, self.choose, len(self.rows), **options)
 
     def loss_db(self, converged):
         """Return what each method's ranges lose against those of all rows, on all rows."""
