@@ -26,16 +26,16 @@ from onnxq.graph.model_files import read_signature
 from onnxq.graph.probes import make_probes, probe_shapes
 from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.refusals import check_quantizable
-from onnxq.graph.rewrites import FIRST, REWRITES, Rewrite
+from onnxq.graph.rewrites import FIRST, REWRITES, Rewrite, describe_rewrite
 from onnxq.runtime import open_predict, open_session, session_options
 from onnxq.stages import PrepareRequest, PrepareResult
 from onnxq.tensors import Signature
+from onnxq.tunings import Tuning
 
 _RELATIVE = 1e-4
 _ABSOLUTE = 1e-6
 _GROWTH = 2.5
 _GROWTH_BYTES = 1 << 20
-_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,14 @@ class _Step:
         apply: Makes another proto; names what it changed.
         note: What to tell about it where it changed something; empty where nothing.
         needs_proof: Whether it is left out where no probe could be run.
+        may_bring: Operator domains that it may bring in.
     """
 
     name: str
     apply: Callable[[ModelProto], tuple[ModelProto, tuple[str, ...]]]
     note: str
     needs_proof: bool
+    may_bring: frozenset[str] = frozenset()
 
 
 class _StepFailedError(Exception):
@@ -102,7 +104,7 @@ def prepare(request: PrepareRequest, folder: Path, tell: Tell) -> PrepareResult:
     check_quantizable(proto)
     reference, findings = _run_reference(request.model.path)
     original = proto
-    steps = _steps(folder)
+    steps = _steps(folder, request.tuning)
     for number, step in enumerate(steps, start=1):
         proto, found = _take(step, proto, original, reference, folder / f"step-{number}.onnx")
         findings += found
@@ -112,8 +114,11 @@ def prepare(request: PrepareRequest, folder: Path, tell: Tell) -> PrepareResult:
     return PrepareResult(model=model, size=model_size(model.path), findings=tuple(findings))
 
 
-def _steps(folder: Path) -> list[_Step]:
-    first, then = ([_from_rewrite(rewrite) for rewrite in group] for group in (FIRST, REWRITES))
+def _steps(folder: Path, tuning: Tuning) -> list[_Step]:
+    first, then = (
+        [_from_rewrite(rewrite) for rewrite in group if rewrite.is_taken(tuning)]
+        for group in (FIRST, REWRITES)
+    )
     return [
         *first,
         _Step("onnxslim", _slim, "", needs_proof=True),
@@ -128,7 +133,9 @@ def _from_rewrite(rewrite: Rewrite) -> _Step:
         return rewritten.proto, rewritten.subjects
 
     exact = rewrite.exactness == "bit-exact"
-    return _Step(rewrite.name, apply, rewrite.note, needs_proof=not exact)
+    return _Step(
+        rewrite.name, apply, rewrite.note, needs_proof=not exact, may_bring=rewrite.domains
+    )
 
 
 def _slim(proto: ModelProto) -> tuple[ModelProto, tuple[str, ...]]:
@@ -199,17 +206,20 @@ def _take(
     if not subjects:
         return proto, []
     changed = clean(changed, original.graph)
-    why = _difference(changed, proto, reference, path)
+    why = _foreign(step, changed, proto) or _difference(changed, proto, reference, path)
     if why:
         return proto, [_left_out(step, why)]
-    return changed, [_told(step, subjects)] if step.note else []
+    return changed, [describe_rewrite(step.name, step.note, subjects)] if step.note else []
+
+
+def _foreign(step: _Step, after: ModelProto, before: ModelProto) -> str:
+    """Say which operators a step brought in that it may not; empty if none."""
+    domains = set(used_domains(after)) - set(used_domains(before)) - step.may_bring
+    return f"it brought in operators of {', '.join(sorted(domains))}" if domains else ""
 
 
 def _difference(after: ModelProto, before: ModelProto, reference: _Reference, path: Path) -> str:
     """Say in what a step's result is not what it should be; empty if it is."""
-    foreign = set(used_domains(after)) - set(used_domains(before))
-    if foreign:
-        return f"it brought in operators of {', '.join(sorted(foreign))}"
     if after.ByteSize() > _GROWTH * before.ByteSize() + _GROWTH_BYTES:
         return f"it made {after.ByteSize()} of {before.ByteSize()} bytes"
     write_proto(after, path)
@@ -250,15 +260,4 @@ def _left_out(step: _Step, why: str) -> Finding:
         subject=step.name,
         message=f"{step.name} was left out of the preparation, because {why}.",
         severity="warning",
-    )
-
-
-def _told(step: _Step, subjects: tuple[str, ...]) -> Finding:
-    shown = ", ".join(subjects[:_NAMES_SHOWN])
-    more = f" and {len(subjects) - _NAMES_SHOWN} more" if len(subjects) > _NAMES_SHOWN else ""
-    return Finding(
-        code="OQ116",
-        subject=step.name,
-        message=f"{shown}{more}: {step.note}.",
-        evidence={"changed": len(subjects)},
     )

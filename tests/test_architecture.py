@@ -29,7 +29,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "file_advice", "interruption",
     ),
     1: (
-        "tensors", "recipe_kinds", "sources", "targets", "measurements", "ranges",
+        "tensors", "recipe_kinds", "sources", "targets", "tunings", "measurements", "ranges",
         "calibrations", "findings",
         "range_methods", "tensor_uses", "scopes", "recipe_facts", "recipe_files", "refused_recipes",
         "toml_tables",

@@ -74,7 +74,9 @@ def _quantize_by(request: QuantizeRequest, source: Path, destination: Path) -> Q
     match request.recipe:
         case StaticQdq() as recipe:
             ranges = _read_ranges(Path(request.ranges), request.model)
-            return quantize_static_qdq(source, destination, recipe, ranges, request.scope)
+            return quantize_static_qdq(
+                source, destination, recipe, ranges, request.scope, request.tuning
+            )
         case DynamicInt8() as recipe:
             return quantize_dynamic_int8(source, destination, recipe, request.scope)
         case WeightOnly() as recipe:

@@ -22,6 +22,7 @@ from onnxq.graph.operator_kinds import ABSORBED, MOVING, WEIGHTED
 from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.graph.scoped_nodes import wish_for
 from onnxq.graph.tensor_flow import trace_tensors
+from onnxq.integer_tensors import IntegerTensor
 from onnxq.quantization.channel_scales import (
     ChannelScales,
     describe_channels,
@@ -40,10 +41,12 @@ from onnxq.quantization.finishing import (
 )
 from onnxq.quantization.fitting_ranges import check_kept_float, check_ranges
 from onnxq.quantization.integer_interface import make_interface_integer
+from onnxq.quantization.integer_rewrites import rewrite_integers
 from onnxq.quantization.lifting import lift_opset
 from onnxq.quantization.usable_ranges import make_usable
 from onnxq.ranges import TensorRange, TensorRanges
 from onnxq.recipe_kinds import EVERYTHING, KeepFloat, QuantizationScope, StaticQdq
+from onnxq.tunings import USUAL, Tuning
 
 _OPSET_OF_INT16 = 21
 _LEVELS = {"uint8": 255, "int16": 65534}
@@ -55,6 +58,7 @@ def quantize_static_qdq(
     recipe: StaticQdq,
     ranges: TensorRanges,
     scope: QuantizationScope = EVERYTHING,
+    tuning: Tuning = USUAL,
 ) -> QuantizedModel:
     """Quantize a prepared model with calibrated ranges.
 
@@ -65,6 +69,7 @@ def quantize_static_qdq(
         recipe: dtype of the activations, granularity of the weights' scales.
         ranges: Of this very model, recipe and scope, as calibration wrote them.
         scope: What of the model, and what its interface becomes.
+        tuning: For which CPU, with which rewrites of the quantized graph.
 
     Returns:
         The quantized model, with a reason for each node that stayed float.
@@ -91,18 +96,28 @@ def quantize_static_qdq(
     finished = finish_quantized(quantize_edges(proto, plan, recipe.activation), original)
     count = _with_reasons(count_quantized(finished, original, "static", scope), original, edges)
     check_counted(count)
-    if scope.io == "float":
-        written = write_finished(finished, original, destination, count)
-    else:
-        turned, io = make_interface_integer(finished, scope.io, edges.interface, usable)
-        written = write_finished(turned, original, destination, count, io)
+    finished, io = _with_interface(finished, scope, edges, usable)
+    rewritten = rewrite_integers(finished, tuning)
+    written = write_finished(rewritten.proto, original, destination, count, io)
     names = {node.output[0]: node.name for node in original.graph.node}
     findings = (finding for one in scales for finding in describe_channels(one))
     return replace(
-        written.noting(*findings, *describe_bodies(original.graph)),
+        written.noting(*findings, *rewritten.findings, *describe_bodies(original.graph)),
         followers=frozenset(names[output] for output in edges.nodes),
         remarks={names[output]: reason for output, reason in edges.left_float.items()},
     )
+
+
+def _with_interface(
+    finished: onnx.ModelProto,
+    scope: QuantizationScope,
+    edges: QdqEdges,
+    ranges: dict[str, TensorRange],
+) -> tuple[onnx.ModelProto, tuple[IntegerTensor, ...]]:
+    """Make inputs and outputs integers, if that is asked for."""
+    if scope.io == "float":
+        return finished, ()
+    return make_interface_integer(finished, scope.io, edges.interface, ranges)
 
 
 def _channel_scales(

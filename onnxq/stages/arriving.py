@@ -10,6 +10,7 @@ from onnxq.reports import Parity, ParityNotChecked
 from onnxq.sources import InputDeclaration, Source
 from onnxq.stages.stage import Stage
 from onnxq.tensors import Signature
+from onnxq.tunings import USUAL, Tuning
 
 
 class NoDataRequest(Struct, frozen=True, tag="none"):
@@ -127,9 +128,11 @@ class PrepareRequest(Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: The model as converted or given.
+        tuning: For which CPU, with which rewrites.
     """
 
     model: OnnxModel
+    tuning: Tuning = USUAL
 
 
 class PrepareResult(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.recipe_kinds import EVERYTHING, QuantizationScope, QuantizingRecipe
 from onnxq.stages.stage import Stage
+from onnxq.tunings import USUAL, Tuning
 
 
 class QuantizeRequest(Struct, frozen=True, kw_only=True):
@@ -18,12 +19,14 @@ class QuantizeRequest(Struct, frozen=True, kw_only=True):
         recipe: How.
         ranges: Path of the ranges for a static recipe; empty for any other.
         scope: What of the model, and what its interface becomes.
+        tuning: For which CPU, with which rewrites.
     """
 
     model: OnnxModel
     recipe: QuantizingRecipe
     ranges: str = ""
     scope: QuantizationScope = EVERYTHING
+    tuning: Tuning = USUAL
 
 
 class QuantizeResult(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,13 @@ from onnxq.graph.rewrites.inline_functions import INLINE_FUNCTIONS
 from onnxq.graph.rewrites.lift_constants import LIFT_CONSTANTS
 from onnxq.graph.rewrites.name_nodes import NAME_NODES
 from onnxq.graph.rewrites.pool_spatial_mean import POOL_SPATIAL_MEAN
-from onnxq.graph.rewrites.rewrite import Exactness, Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import (
+    EVERYWHERE,
+    Exactness,
+    Rewrite,
+    Rewritten,
+    describe_rewrite,
+)
 from onnxq.graph.rewrites.split_shared_weights import SPLIT_SHARED_WEIGHTS
 
 FIRST: tuple[Rewrite, ...] = (INLINE_FUNCTIONS, LIFT_CONSTANTS)
@@ -31,4 +37,27 @@ REWRITES: tuple[Rewrite, ...] = (
 FOR_QUANTIZERS: tuple[Rewrite, ...] = (SPLIT_SHARED_WEIGHTS, DETACH_PASSED_INPUTS)
 """On a quantizer's private copy only: the float model need not grow for them."""
 
-__all__ = ["FIRST", "FOR_QUANTIZERS", "REWRITES", "Exactness", "Rewrite", "Rewritten"]
+FOR_INTEGERS: tuple[Rewrite, ...] = ()
+"""On a model with QuantizeLinear and DequantizeLinear pairs, as our static recipes write it."""
+
+FOR_REPAIR: tuple[Rewrite, ...] = ()
+"""On somebody else's quantized model, before those for integers."""
+
+ALL_REWRITES: tuple[Rewrite, ...] = tuple(
+    dict.fromkeys((*FIRST, *REWRITES, *FOR_QUANTIZERS, *FOR_REPAIR, *FOR_INTEGERS))
+)
+"""Every rewrite once, in the order in which they are taken."""
+
+__all__ = [
+    "ALL_REWRITES",
+    "EVERYWHERE",
+    "FIRST",
+    "FOR_INTEGERS",
+    "FOR_QUANTIZERS",
+    "FOR_REPAIR",
+    "REWRITES",
+    "Exactness",
+    "Rewrite",
+    "Rewritten",
+    "describe_rewrite",
+]

@@ -117,4 +117,5 @@ AVOID_RESERVED_NAMES = Rewrite(
     "bit-exact",
     "names were changed, because onnxruntime's quantizers write the same ones",
     avoid_reserved_names,
+    why="onnxruntime's quantizers write names twice, and the result does not load",
 )

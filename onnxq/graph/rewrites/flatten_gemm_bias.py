@@ -93,4 +93,5 @@ FLATTEN_GEMM_BIAS = Rewrite(
     "biases were reshaped or are added behind, because onnxruntime's static quantizer fails on "
     "their shapes, or leaves the Gemm float where they are computed",
     flatten_gemm_bias,
+    why="onnxruntime's static quantizer dies of biases that are not vectors",
 )

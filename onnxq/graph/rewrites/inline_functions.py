@@ -76,4 +76,10 @@ def _key(function: FunctionProto) -> tuple[str, str, str]:
     return function.domain, function.name, function.overload
 
 
-INLINE_FUNCTIONS = Rewrite("inline functions", "bit-exact", "", inline_functions)
+INLINE_FUNCTIONS = Rewrite(
+    "inline functions",
+    "bit-exact",
+    "",
+    inline_functions,
+    why="onnxruntime's quantizers do not look into functions",
+)

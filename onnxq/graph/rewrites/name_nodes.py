@@ -34,4 +34,10 @@ def name_nodes(proto: ModelProto) -> Rewritten:
     return Rewritten(named if names else proto, tuple(names))
 
 
-NAME_NODES = Rewrite("name nodes", "bit-exact", "", name_nodes)
+NAME_NODES = Rewrite(
+    "name nodes",
+    "bit-exact",
+    "",
+    name_nodes,
+    why="onnxruntime's quantizers choose nodes by their names",
+)

@@ -82,4 +82,5 @@ POOL_SPATIAL_MEAN = Rewrite(
     "real-exact",
     "ReduceMean became GlobalAveragePool, because only that has a quantized kernel",
     pool_spatial_mean,
+    why="ReduceMean stays float between pairs: 0.90x to 0.98x of float on MobileNetV3-Small",
 )
