@@ -26,15 +26,57 @@ def resnet18() -> nn.Module:
     return _settled(net)
 
 
+def resnet50() -> nn.Module:
+    """ResNet-50, settled."""
+    net: nn.Module = _load("resnet_torch").resnet50()
+    return _settled(net)
+
+
 def mobilenet_v2() -> nn.Module:
     """MobileNetV2, settled."""
     net: nn.Module = _load("mobilenet_torch").mobilenet_v2()
     return _settled(net)
 
 
+def mobilenet_v3_small() -> nn.Module:
+    """MobileNetV3-Small, settled."""
+    net: nn.Module = _load("mobilenet_torch").mobilenet_v3_small()
+    return _settled(net)
+
+
 def bert_small() -> nn.Module:
     """BERT-small; it has no BatchNorm to settle."""
     net: nn.Module = _load("transformers_torch").bert_small()
+    return net.eval()
+
+
+def vit_s() -> nn.Module:
+    """ViT-S/16; it has no BatchNorm to settle."""
+    net: nn.Module = _load("transformers_torch").vit_s()
+    return net.eval()
+
+
+def lstm_tagger() -> nn.Module:
+    """Two bidirectional LSTM layers."""
+    net: nn.Module = _load("taggers_torch").lstm_tagger()
+    return net.eval()
+
+
+def gru_tagger() -> nn.Module:
+    """Two bidirectional GRU layers."""
+    net: nn.Module = _load("taggers_torch").gru_tagger()
+    return net.eval()
+
+
+def mnist_cnn() -> nn.Module:
+    """Two convolutions and two linear layers."""
+    net: nn.Module = _load("mnist_cnn_torch").build()
+    return net.eval()
+
+
+def mnist_mlp() -> nn.Module:
+    """Two linear layers."""
+    net: nn.Module = _load("mnist_mlp_torch").build()
     return net.eval()
 
 
