@@ -1,0 +1,229 @@
+"""Latency of every way to serve a model on this CPU, side by side.
+
+Usage: python scripts/bench/latency.py FOLDER [--models M,...] [--seconds S] [--settings T/B,...]
+                                            [--openvino PYTHON]
+
+Each way runs in a process of its own; processes take turns of 10 ms, in blocks of fresh ones, as
+``onnxq run`` measures. Ratios are to onnxruntime on the float model as it was converted, each with
+its 95 % interval: CPU time of the calling thread at one thread, wall time at several. SQNR is that
+of the first output on 16 held-out rows against the same float model. ``--openvino`` names an interpreter that has openvino
+and nncf.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from latency_subjects import SHAPES, Subject, make_subject
+from latency_ways import Make, NotMadeError, Way, given, openvino, ort_dynamic, ort_static, ours
+from latency_ways import pytorch as pytorch_ways
+
+from onnxq.errors import InferenceError
+from onnxq.events import tell_nobody
+from onnxq.profiling.latency import Ask, LatencyStudy, measure_latencies
+from onnxq.stages import Turn, TurnTimes
+
+ENGINE = Path(__file__).with_name("latency_engine.py")
+_MB = 1e6
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How models are run.
+
+    Attributes:
+        threads: Inside one inference.
+        batch_rows: Rows of it.
+    """
+
+    threads: int
+    batch_rows: int
+
+    def __str__(self) -> str:
+        """Return what the table's heading says."""
+        return f"{self.threads} thread{'s' * (self.threads > 1)}, batch {self.batch_rows}"
+
+
+@dataclass(frozen=True)
+class Interpreters:
+    """Who runs which engine.
+
+    Attributes:
+        openvino: Of the engine ``openvino``; empty where there is none.
+    """
+
+    openvino: str
+
+    def words(self, way: Way, subject: Subject, batch_rows: int) -> list[str]:
+        """Return the command that opens a way."""
+        python = self.openvino if way.engine == "openvino" else sys.executable
+        files = (subject.rows, subject.calibration)
+        return [
+            python,
+            "-W",
+            "ignore",
+            str(ENGINE),
+            way.engine,
+            way.model,
+            *map(str, files),
+            str(batch_rows),
+        ]
+
+
+def main() -> None:
+    """Print a table for each model."""
+    asked = _parse()
+    interpreters = Interpreters(asked.openvino)
+    for name in asked.models.split(","):
+        subject = make_subject(name, asked.folder)
+        ways, failures = _make_ways(subject, asked.folder / name, interpreters)
+        settings = [_setting(text) for text in asked.settings.split(",")]
+        studies = [_measure(subject, ways, interpreters, one, asked.seconds) for one in settings]
+        print(_table(subject, ways, interpreters, settings, studies))
+        print("\n".join(f"{maker} failed: {why}" for maker, why in failures.items()), flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--models", default=",".join(SHAPES))
+    parser.add_argument("--seconds", type=float, default=60.0, help="a model and setting")
+    parser.add_argument("--settings", default="1/1,2/8", help="threads/batch")
+    parser.add_argument("--openvino", default="", metavar="PYTHON")
+    return parser.parse_args()
+
+
+def _setting(text: str) -> Setting:
+    threads, batch_rows = map(int, text.split("/"))
+    return Setting(threads, batch_rows)
+
+
+def _make_ways(
+    subject: Subject, folder: Path, interpreters: Interpreters
+) -> tuple[tuple[Way, ...], dict[str, str]]:
+    makes: dict[str, Make] = {
+        "fp32": given,
+        "quantize_static": ort_static,
+        "quantize_dynamic": ort_dynamic,
+        "onnxq": ours,
+        "PyTorch": pytorch_ways,
+    }
+    if interpreters.openvino:
+        makes["OpenVINO"] = partial(openvino, python=interpreters.openvino)
+    ways: list[Way] = []
+    failures: dict[str, str] = {}
+    for maker, make in makes.items():
+        try:
+            ways += make(subject, folder)
+        except NotMadeError as error:
+            failures[maker] = str(error)
+    return tuple(ways), failures
+
+
+def _measure(
+    subject: Subject,
+    ways: tuple[Way, ...],
+    interpreters: Interpreters,
+    setting: Setting,
+    seconds: float,
+) -> LatencyStudy:
+    by_name = {way.name: way for way in ways}
+
+    @contextmanager
+    def open_way(name: str) -> Iterator[Ask]:
+        words = interpreters.words(by_name[name], subject, setting.batch_rows)
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - ours
+            yield partial(_ask, child)
+            child.kill()
+
+    return measure_latencies(
+        tuple(by_name),
+        open_way,
+        threads=(setting.threads,),
+        batch_rows=setting.batch_rows,
+        budget_s=seconds,
+        tell=tell_nobody,
+    )
+
+
+def _ask(child: subprocess.Popen[bytes], turn: Turn) -> TurnTimes:
+    answer = _exchange(child, msgspec.json.encode(turn))
+    return msgspec.json.decode(answer, type=TurnTimes)
+
+
+def _exchange(child: subprocess.Popen[bytes], line: bytes) -> bytes:
+    if child.stdin is None or child.stdout is None:
+        raise TypeError(child)
+    child.stdin.write(line + b"\n")
+    child.stdin.flush()
+    answer = child.stdout.readline()
+    if not answer:
+        message = f"the engine ended with {child.wait()}"
+        raise InferenceError(message, code="OQ173", hint="Run latency_engine.py by hand.")
+    return answer
+
+
+def _table(
+    subject: Subject,
+    ways: tuple[Way, ...],
+    interpreters: Interpreters,
+    settings: list[Setting],
+    studies: list[LatencyStudy],
+) -> str:
+    outputs = {way.name: _predict(way, subject, interpreters) for way in ways}
+    heads = [head for one in settings for head in (f"ms, {one}", f"x, {one}")]
+    lines = [
+        f"{subject.name}",
+        f"| way | {' | '.join(heads)} | MB | SQNR dB |  |",
+        f"|---{'|---' * (len(heads) + 3)}|",
+    ]
+    for way in ways:
+        cells = [
+            cell
+            for s, study in zip(settings, studies, strict=True)
+            for cell in _cells(way, ways[0], s, study)
+        ]
+        size = f"{way.file_bytes / _MB:.2f}" if way.file_bytes else ""
+        sqnr = "" if way is ways[0] else f"{_sqnr_db(outputs[ways[0].name], outputs[way.name]):.1f}"
+        lines.append(f"| {way.name} | {' | '.join(cells)} | {size} | {sqnr} | {way.note} |")
+    return "\n".join(lines)
+
+
+def _cells(way: Way, reference: Way, setting: Setting, study: LatencyStudy) -> tuple[str, str]:
+    if way.name in study.dropped:
+        return "", f"failed: {study.dropped[way.name]}"
+    latency = next(one for one in study.latencies[way.name] if one.threads == setting.threads)
+    clock = latency.cpu_ns if setting.threads == 1 else latency.wall_ns
+    if way is reference:
+        return f"{clock.value / 1e6:.3f}", "1"
+    ratio = study.ratios(reference.name)[way.name][0].ratio
+    return f"{clock.value / 1e6:.3f}", f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+
+
+def _predict(way: Way, subject: Subject, interpreters: Interpreters) -> NDArray[np.float64]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "outputs.npy")
+        words = interpreters.words(way, subject, 1)
+        line = json.dumps({"predict": str(file)}) + "\n"
+        subprocess.run(words, input=line.encode(), stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - ours
+        outputs: NDArray[np.float64] = np.load(file).astype(np.float64)
+        return outputs
+
+
+def _sqnr_db(expected: NDArray[np.float64], found: NDArray[np.float64]) -> float:
+    noise = ((found - expected) ** 2).sum()
+    return float(10 * np.log10((expected**2).sum() / noise)) if noise else np.inf
+
+
+if __name__ == "__main__":
+    main()
