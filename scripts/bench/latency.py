@@ -6,8 +6,8 @@ Usage: python scripts/bench/latency.py FOLDER [--models M,...] [--seconds S] [--
 Each way runs in a process of its own; processes take turns of 10 ms, in blocks of fresh ones, as
 ``onnxq run`` measures. Ratios are to onnxruntime on the float model as it was converted, each with
 its 95 % interval: CPU time of the calling thread at one thread, wall time at several. SQNR is that
-of the first output on 16 held-out rows against the same float model. ``--openvino`` names an interpreter that has openvino
-and nncf.
+of the first output on 16 held-out rows against the same float model.
+``--openvino`` names an interpreter that has openvino and nncf.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from latency_subjects import SHAPES, Subject, make_subject
 from latency_ways import Make, NotMadeError, Way, given, openvino, ort_dynamic, ort_static, ours
 from latency_ways import pytorch as pytorch_ways
+from numpy.typing import NDArray
 
 from onnxq.errors import InferenceError
 from onnxq.events import tell_nobody
