@@ -121,14 +121,17 @@ def run_case(case: Case, out: Path) -> int:
     return max(check_reference(case, report, out / "all"), check_demands(case, report))
 
 
-def run_onnxq(case: Case, out: Path, options: tuple[str, ...]) -> Report | None:
+def run_onnxq(
+    case: Case, out: Path, options: tuple[str, ...], *, quiet: bool = False
+) -> Report | None:
     """Run onnxq; None, with what it said, if it failed."""
     command = [sys.executable, "-m", "onnxq", "run", case.model, *case.options, *options]
     start = time.monotonic()
     done = subprocess.run(  # noqa: S603 - our own command
         [*command, "-o", str(out), "--json", "-q"], capture_output=True, check=False
     )
-    print(f"{time.monotonic() - start:.0f} s, exit {done.returncode}")
+    if not quiet:
+        print(f"{time.monotonic() - start:.0f} s, exit {done.returncode}")
     if done.returncode:
         print(done.stdout.decode(), done.stderr.decode())
         return None
