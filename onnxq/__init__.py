@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Profile,
         Profiled,
         Quantization,
+        Repair,
         Unavailable,
     )
     from onnxq.errors import (
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         Verdict,
         read_report,
     )
+    from onnxq.rewrite_facts import RewriteFacts
     from onnxq.snippets import serving_snippet
     from onnxq.stages import InspectResult
     from onnxq.verbs import (
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
         profile,
         quantize,
         recipes,
+        repair,
+        rewrites,
         run,
     )
 
@@ -104,7 +108,9 @@ __all__ = [
     "QuantizationError",
     "RecipeError",
     "RecipeFacts",
+    "Repair",
     "Report",
+    "RewriteFacts",
     "Skipped",
     "SourceError",
     "StageDone",
@@ -126,6 +132,8 @@ __all__ = [
     "quantize",
     "read_report",
     "recipes",
+    "repair",
+    "rewrites",
     "run",
     "serving_snippet",
 ]
@@ -142,6 +150,7 @@ _HOMES = {
         "Profile",
         "Profiled",
         "Quantization",
+        "Repair",
         "Unavailable",
     ),
     "onnxq.errors": (
@@ -165,6 +174,7 @@ _HOMES = {
     "onnxq.events": ("Event", "Progressed", "StageDone", "StageStarted"),
     "onnxq.findings": ("Finding",),
     "onnxq.recipe_facts": ("RecipeFacts",),
+    "onnxq.rewrite_facts": ("RewriteFacts",),
     "onnxq.reports": (
         "Failed",
         "Measured",
@@ -187,6 +197,8 @@ _HOMES = {
         "profile",
         "quantize",
         "recipes",
+        "repair",
+        "rewrites",
         "run",
     ),
 }

@@ -10,11 +10,14 @@ import numpy as np
 from onnxq.arrays import Array
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
+from onnxq.findings import Finding
 from onnxq.graph import load_proto
 from onnxq.graph.gates import check_calibrated, check_structure
 from onnxq.integer_tensors import dequantize_outputs, quantize_feeds
+from onnxq.quantization.observing_saturation import look_for_saturation
 from onnxq.runtime import open_predict
 from onnxq.stages import GateRequest, GateResult
+from onnxq.targets import TARGETS
 
 
 def check_artefact(request: GateRequest, folder: Path, tell: Tell) -> GateResult:  # noqa: ARG001 - the signature of a stage
@@ -22,7 +25,7 @@ def check_artefact(request: GateRequest, folder: Path, tell: Tell) -> GateResult
 
     Args:
         request: The candidate, its original, and the inputs of one inference.
-        folder: Not written to.
+        folder: Takes a model whose activations are outputs, where one is needed.
         tell: Not told anything.
 
     Returns:
@@ -42,7 +45,10 @@ def check_artefact(request: GateRequest, folder: Path, tell: Tell) -> GateResult
     original = open_predict(request.original.path)(inputs)
     for name, expected in original.items():
         _check_like(name, candidate[name], expected)
-    return GateResult(gates=("structure", "calibrated", "loads", "runs"))
+    findings: tuple[Finding, ...] = ()
+    if TARGETS[request.tuning.target].int8_saturates:
+        findings = look_for_saturation(proto, fed, folder)
+    return GateResult(gates=("structure", "calibrated", "loads", "runs"), findings=findings)
 
 
 def _check_like(name: str, found: Array, expected: Array) -> None:

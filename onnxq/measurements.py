@@ -185,3 +185,29 @@ class OperatorTime(Struct, frozen=True, kw_only=True):
     def is_compiled(self) -> bool:
         """Whether it is no operator, but the parts of a graph that a provider compiled."""
         return self.operator.endswith(COMPILED_SUFFIX)
+
+
+Arithmetic: TypeAlias = Literal["integer", "float", "conversion", "other"]
+"""``integer`` is quantized integers; ``conversion`` is between integers, floats and layouts;
+``other`` is shapes, indices and conditions."""
+
+
+class NodeTime(Struct, frozen=True, kw_only=True):
+    """Time spent in one node of the graph that onnxruntime runs.
+
+    Attributes:
+        name: Of the node there.
+        operator: Its type there, such as ``QLinearConv``.
+        ns: Time per inference; of a node in the body of a Loop, all rounds together.
+        covers: Nodes of the model's own graph that it stands for, by name, as far as that can be
+            told: a fused one stands for several.
+        macs: Multiply-adds per inference.
+        arithmetic: What it computes with.
+    """
+
+    name: str
+    operator: str
+    ns: float
+    covers: tuple[str, ...] = ()
+    macs: int = 0
+    arithmetic: Arithmetic = "other"

@@ -96,11 +96,13 @@ class StaticQdq(Struct, frozen=True, tag="static"):
         ranges: How a range is chosen from the calibrated histogram.
         per_channel: One scale per output channel of a weight, or one per weight.
         activation: ``uint8``, asymmetric; or ``int16``, symmetric (16x8): accurate, and slow.
+        is_partial: Whether what measures slower as integers, on the CPU at hand, stays float.
     """
 
     ranges: RangeMethod
     per_channel: bool = True
     activation: Activation = "uint8"
+    is_partial: bool = False
 
 
 BLOCK_SIZES: Final = (16, 32, 64, 128, 256)
@@ -146,6 +148,8 @@ ALIASES: dict[str, Recipe] = {
     "int8-minmax": StaticQdq(ranges=MinMax()),
     "int8-percentile": StaticQdq(ranges=Percentile()),
     "int8-auto": StaticQdq(ranges=Auto()),
+    "int8-pertensor": StaticQdq(ranges=MeanSquaredError(), per_channel=False),
+    "int8-partial": StaticQdq(ranges=MeanSquaredError(), is_partial=True),
     "int8-dynamic": DynamicInt8(),
     "int16": StaticQdq(ranges=MinMax(), activation="int16"),
     "int8-weights": WeightOnly(bits=8, block_size=128),
@@ -173,6 +177,7 @@ class NamedRecipe(Struct, frozen=True, kw_only=True):
 
 
 _GRANULARITIES = {"perchannel": True, "pertensor": False}
+_PARTIAL = "partial"
 
 
 def needs_rows(recipe: Recipe) -> bool:
@@ -222,7 +227,8 @@ def recipe_name(recipe: Recipe) -> str:
             return f"dynamic-uint8-int8-{_granularity(per_channel=per_channel)}"
         case StaticQdq(ranges=ranges, per_channel=per_channel, activation=activation):
             granularity = _granularity(per_channel=per_channel)
-            return f"static-{activation}-int8-{granularity}-{method_tag(ranges)}"
+            whole = f"static-{activation}-int8-{granularity}-{method_tag(ranges)}"
+            return f"{whole}-{_PARTIAL}" if recipe.is_partial else whole
         case WeightOnly(bits=bits, block_size=block_size):
             return f"weights-int{bits}-block{block_size}"
 
@@ -245,10 +251,11 @@ def parse_recipe(text: str) -> Recipe:
     match text.split("-"):
         case ["dynamic", "uint8", "int8", granularity] if granularity in _GRANULARITIES:
             return DynamicInt8(per_channel=_GRANULARITIES[granularity])
-        case ["static", "uint8" | "int16" as activation, "int8", granularity, method] if (
-            granularity in _GRANULARITIES
+        case ["static", "uint8" | "int16" as activation, "int8", granularity, method, *rest] if (
+            granularity in _GRANULARITIES and rest in ([], [_PARTIAL])
         ):
-            return StaticQdq(parse_method(method), _GRANULARITIES[granularity], activation)
+            per_channel = _GRANULARITIES[granularity]
+            return StaticQdq(parse_method(method), per_channel, activation, is_partial=bool(rest))
         case ["weights", "int8" | "int4" as weight, block] if _is_block(block):
             size = int(block.removeprefix("block"))
             return WeightOnly(8 if weight == "int8" else 4, size)

@@ -26,12 +26,14 @@ __all__ = [
     "Array",
     "Predict",
     "Session",
+    "SessionOptions",
     "count_left_nodes",
     "list_providers",
     "name_failures",
     "open_predict",
     "open_session",
     "session_options",
+    "write_optimized_to",
 ]
 
 RUNTIME_VERSION: str = onnxruntime.__version__
@@ -39,7 +41,12 @@ RUNTIME_VERSION: str = onnxruntime.__version__
 Session: TypeAlias = onnxruntime.InferenceSession
 """A loaded model, as onnxruntime has it."""
 
+SessionOptions: TypeAlias = onnxruntime.SessionOptions
+"""How a model is loaded and run, as onnxruntime has it."""
+
 _ERROR_SEVERITY = 3
+_LEAST_SIDE_BYTES = 1024
+"""Weights of at least so many bytes are written beside a dumped graph: nobody reads them."""
 _MOST_CHARACTERS = 160
 _RUN_FAILURES: tuple[type[Exception], ...] = (
     *(
@@ -82,6 +89,19 @@ def session_options(
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def write_optimized_to(options: onnxruntime.SessionOptions, path: Path) -> None:
+    """Let the session that these options open write the graph that it runs.
+
+    Args:
+        options: From :func:`session_options`; changed.
+        path: A file to be written, and one with ``.weights`` after its name beside it.
+    """
+    options.optimized_model_filepath = str(path)
+    prefix = "session.optimized_model_external_initializers"
+    options.add_session_config_entry(f"{prefix}_file_name", f"{path.name}.weights")
+    options.add_session_config_entry(f"{prefix}_min_size_in_bytes", str(_LEAST_SIDE_BYTES))
 
 
 def list_providers() -> tuple[str, ...]:

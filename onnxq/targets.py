@@ -1,6 +1,8 @@
 """Kinds of CPU, as far as onnxruntime's int8 kernels differ between them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 TargetName: TypeAlias = Literal["x86-vnni", "x86", "arm64"]
@@ -58,6 +60,11 @@ ARM64 = Target(
     int8_saturates=False,
     sentence="ARM64 without dot products: int8 kernels are slower, and do not saturate",
 )
+
+TARGETS: Mapping[TargetName, Target] = MappingProxyType(
+    {"x86-vnni": X86_VNNI, "x86": X86, "arm64": ARM64_DOT}
+)
+"""What each name stands for where a CPU was named, not looked at."""
 
 
 def detect_target(isa: tuple[str, ...], machine: str = "") -> Target:

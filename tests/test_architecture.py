@@ -29,9 +29,9 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "file_advice", "interruption",
     ),
     1: (
-        "tensors", "recipe_kinds", "sources", "targets", "tunings", "measurements", "ranges",
+        "tensors", "recipe_kinds", "sources", "targets", "tunings", "presets", "measurements", "audits", "ranges",
         "calibrations", "findings",
-        "range_methods", "tensor_uses", "scopes", "recipe_facts", "recipe_files", "refused_recipes",
+        "range_methods", "tensor_uses", "scopes", "recipe_facts", "rewrite_facts", "recipe_files", "refused_recipes",
         "toml_tables",
         "integer_tensors", "twins", "events",
         "packages", "providers", "side_files", "cache_folders", "ranges_files",
@@ -40,7 +40,7 @@ FLOORS: dict[int, tuple[str, ...]] = {
     ),
     0: (
         "errors", "codes", "estimates", "wording", "arrays", "distributions", "noninferiority",
-        "paired_proportions", "resampling", "corpus_estimates",
+        "paired_proportions", "resampling", "corpus_estimates", "minimum_cut",
     ),
 }  # fmt: skip
 """A unit is a module or a package; it may import units of its floor and of lower ones, and no two

@@ -9,9 +9,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, version_converter
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
+from onnxq import preparation
 from onnxq.errors import InferenceError, QuantizationError, SourceError
 from onnxq.events import tell_nobody
 from onnxq.graph import load_proto, read_model, used_domains
+from onnxq.graph.rewrites import Rewrite, Rewritten
 from onnxq.preparation import prepare
 from onnxq.quantization.dynamic import quantize_dynamic_int8
 from onnxq.quantization.finishing import load_for_quantizer, write_quantized
@@ -364,6 +366,33 @@ def test_refusals(tmp_path, build, error, code):
         run_stage(build(), tmp_path)
     assert caught.value.code == code
     assert caught.value.hint
+
+
+def test_a_rewrite_that_is_wrong_takes_no_other_with_it(tmp_path, monkeypatch):
+    """Rewrites are proven together; where that fails, each by itself."""
+
+    def spoil(proto):
+        spoilt = onnx.ModelProto.FromString(proto.SerializeToString())
+        for tensor in spoilt.graph.initializer:
+            values = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(values * np.float32(1.1), tensor.name))
+        return Rewritten(spoilt, ("everything",))
+
+    def named(name, apply):
+        return Rewrite(name, "real-exact", f"{name} was done", apply, why="")
+
+    def mark(proto):
+        marked = onnx.ModelProto.FromString(proto.SerializeToString())
+        marked.graph.node[0].name = "marked"
+        return Rewritten(marked, ("marked",))
+
+    group = (named("before", mark), named("spoil", spoil), named("after", mark))
+    monkeypatch.setattr(preparation, "REWRITES", group)
+    proto = shared_gemm()
+    result = run_stage(proto, tmp_path)
+    check_equal(proto, result.model, {"x": np.ones((2, 16), np.float32)})
+    told = {finding.subject: finding.code for finding in result.findings}
+    assert told == {"before": "OQ116", "spoil": "OQ114", "after": "OQ116"}
 
 
 @pytest.mark.parametrize("name", ["version-RFB-320.onnx", "version-slim-320.onnx"])

@@ -35,7 +35,9 @@ METHODS = st.one_of(
     st.just(Auto()),
     st.builds(Percentile, st.floats(50, 100, exclude_min=True)),
 )
-STATIC = st.builds(StaticQdq, METHODS, st.booleans(), st.sampled_from(["uint8", "int16"]))
+STATIC = st.builds(
+    StaticQdq, METHODS, st.booleans(), st.sampled_from(["uint8", "int16"]), st.booleans()
+)
 RECIPES = st.one_of(
     st.just(Float32()),
     st.just(Float16()),
@@ -90,7 +92,10 @@ def test_the_default_recipes_exist():
 
 def test_only_static_recipes_need_rows():
     needy = {alias for alias, recipe in ALIASES.items() if needs_rows(recipe)}
-    assert needy == {"int8", "int8-minmax", "int8-percentile", "int8-auto", "int16"}
+    assert needy == {
+        *("int8", "int8-minmax", "int8-percentile", "int8-auto", "int8-pertensor", "int8-partial"),
+        "int16",
+    }
 
 
 @pytest.mark.parametrize(

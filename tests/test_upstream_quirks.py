@@ -7,12 +7,14 @@ and take both away together.
 import contextlib
 import importlib.util
 import io
+import signal
 import subprocess
 import sys
 import warnings
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, inliner, numpy_helper, version_converter
 from onnxruntime.quantization import (
@@ -817,3 +819,96 @@ def test_onnxruntime_copies_convolutions_to_another_layout_for_outputs(
         assert found[blocks].tobytes() != expected.tobytes()
         for row, blocked in zip(expected, found[blocks], strict=True):
             assert np.sort(row, axis=None).tobytes() == np.sort(blocked, axis=None).tobytes()
+
+
+def test_a_padding_of_zeros_in_front_of_a_max_pool_is_moved_into_it():
+    """onnxruntime 1.31's ORT_ENABLE_BASIC: zeros become -inf; see settle_padded_pools."""
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Pad", ["x", "pads"], ["padded"]),
+            helper.make_node("MaxPool", ["padded"], ["y"], kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        "g",
+        [info("x", TensorProto.FLOAT, [1, 1, 2, 2])],
+        [info("y", TensorProto.FLOAT, [1, 1, 2, 2])],
+        [numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1]), "pads")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    session = onnxruntime.InferenceSession(proto.SerializeToString())
+    rows = np.full((1, 1, 2, 2), -1.0, np.float32)
+    assert (session.run(None, {"x": rows})[0] == -1.0).all()  # 0 is right: each window has zeros
+
+
+def test_a_dequantized_tensor_that_is_moved_into_a_body_kills_the_process(tmp_path):
+    """Pushing DequantizeLinear through the Transpose, it takes the Loop to read it as an input.
+
+    So the rows of a table that dynamic int8 looks up are scaled by Cast and Mul: a masked GRU of
+    Keras is an Embedding, a Transpose and a Loop.
+    """
+    info = helper.make_tensor_value_info
+    sizes = [3, 2]
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["goes"]),
+            helper.make_node("Add", ["sum", "moved"], ["sums"]),
+        ],
+        "body",
+        [
+            info("step", TensorProto.INT64, []),
+            info("go", TensorProto.BOOL, []),
+            info("sum", TensorProto.FLOAT, sizes),
+        ],
+        [info("goes", TensorProto.BOOL, []), info("sums", TensorProto.FLOAT, sizes)],
+    )
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "scale"], ["floats"]),
+        helper.make_node("Transpose", ["floats"], ["moved"], perm=[1, 0]),
+        helper.make_node("Loop", ["steps", "", "zeros"], ["y"], body=body),
+    ]
+    constants = [
+        numpy_helper.from_array(np.float32(0.1), "scale"),
+        numpy_helper.from_array(np.int64(3), "steps"),
+        numpy_helper.from_array(np.zeros(sizes, np.float32), "zeros"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [info("x", TensorProto.UINT8, sizes[::-1])],
+        [info("y", TensorProto.FLOAT, sizes)],
+        constants,
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(proto, full_check=True)
+    path = tmp_path / "loop.onnx"
+    onnx.save(proto, path)
+    program = f"from onnxq.runtime import *; open_session({str(path)!r}, session_options())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGABRT
+
+
+def test_an_integer_matmul_with_a_float_bias_becomes_a_float_gemm(tmp_path):
+    """onnxruntime 1.31 dequantizes all weights in each run; see join_matmul_bias."""
+    constants = {
+        "scale": np.float32(0.1),
+        "zero": np.uint8(128),
+        "integers": np.ones((16, 16), np.int8),
+        "weight_scale": np.float32(0.01),
+        "weight_zero": np.int8(0),
+        "bias": np.ones(16, np.float32),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["integers", "weight_scale", "weight_zero"], ["w"]),
+        helper.make_node("MatMul", ["d", "w"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["y"]),
+    ]
+    tensors = [numpy_helper.from_array(np.asarray(one), name) for name, one in constants.items()]
+    options = session_options()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    model = quantizer_model(nodes, tensors).SerializeToString()
+    onnxruntime.InferenceSession(model, options)
+    kinds = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert "Gemm" in kinds
+    assert "MatMulIntegerToFloat" not in kinds

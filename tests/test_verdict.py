@@ -310,6 +310,16 @@ def test_the_fastest_is_shipped_and_ties_go_by_size():
     assert verdict(slower, faster, tied).alias == "int8-dynamic"
 
 
+def test_what_is_passed_over_because_it_is_slow_is_named():
+    slow = measured("int8", SLOW, top1(*NO_DROP))
+    partial, tied = measured("int8-partial", FAST, top1(*NO_DROP)), measured("d", TIE, Unjudged())
+    for labelled in (True, False):
+        found = verdict(slow, partial, tied, labelled=labelled)
+        assert found.alias == "int8-partial"
+        assert "Not fast: int8 (1.6x slower), d (tied)." in found.detail
+    assert "Not fast" not in verdict(partial).detail
+
+
 def test_ties_of_nearly_one_size_go_by_the_drop():
     worse = measured("int8", FASTER, top1(4, 0, 2000), 10_000_000)
     better = measured("int8-minmax", (ratio(2.24, 2.34),), top1(1, 0, 2000), 10_000_900)

@@ -98,3 +98,26 @@ RECIPES = (
     ),
 )
 """By which recipes models are built, and what stays in float."""
+
+TUNING = (
+    click.Option(
+        ["--target"],
+        type=click.Choice(["auto", "x86-vnni", "x86", "arm64"]),
+        default="auto",
+        show_default=True,
+        help="The kind of CPU that will serve the model; auto: this machine's.",
+    ),
+    click.Option(
+        ["--rewrite"],
+        metavar="NAME",
+        multiple=True,
+        help="Take an optional rewrite of the graph: see onnxq rewrites. Repeatable.",
+    ),
+    click.Option(
+        ["--skip-rewrite"],
+        metavar="NAME",
+        multiple=True,
+        help="Leave a rewrite of the graph out. Repeatable.",
+    ),
+)
+"""For which CPU graphs are made fit, and how."""

@@ -5,14 +5,25 @@ A flag is called what the verb's keyword is called, and what the key in ``onnxq.
 
 import click
 
-from onnxq.cli.building_flags import CALIBRATION, RECIPES
+from onnxq.cli.building_flags import CALIBRATION, RECIPES, TUNING
 from onnxq.cli.input_flags import DATA, MODEL
 from onnxq.cli.measuring_flags import JUDGING, LIMITS, MEASURING
 from onnxq.cli.output_flags import OUTPUT, SHOWN
 
 FLAGS: dict[str, click.Option] = {
     str(option.name): option
-    for group in (MODEL, DATA, CALIBRATION, JUDGING, RECIPES, LIMITS, MEASURING, OUTPUT, SHOWN)
+    for group in (
+        MODEL,
+        DATA,
+        CALIBRATION,
+        JUDGING,
+        RECIPES,
+        TUNING,
+        LIMITS,
+        MEASURING,
+        OUTPUT,
+        SHOWN,
+    )
     for option in group
 }
 """Every flag by its keyword."""

@@ -11,13 +11,15 @@ import click
 
 from onnxq.cli.flags import FLAGS
 from onnxq.cli.setting_values import Setting
-from onnxq.documents import Calibration, Conversion, Quantization
+from onnxq.documents import Calibration, Conversion, Quantization, Repair
 from onnxq.reports import SourceFacts
 from onnxq.sources import InputDeclaration, render_input
 
 _MODEL = ("weights", "input", "signature", "trust")
 _CHECKED_MODEL = (*_MODEL, "check")
-_BUILDING = ("recipe", "operator", "skip_operator", "keep_float", "io")
+_BUILDING = (
+    "recipe", "operator", "skip_operator", "keep_float", "io", "target", "rewrite", "skip_rewrite",
+)  # fmt: skip
 _ROWS = ("preprocess", "map", "classes")
 _DEFAULT_RECIPE = ("--recipe", "int8")
 _NAMES_OF_VERB = 2
@@ -92,6 +94,17 @@ def profiling_command(done: Quantization, models: Sequence[str]) -> tuple[str, .
     """
     options = typed_words(done.command, (*_MODEL, *_ROWS))
     return ("onnxq", "profile", done.source.given, *models, *options, *_PLACEHOLDER)
+
+
+def judging_command(done: Repair, model: str) -> tuple[str, ...]:
+    """Return what compares a repaired model with the given one, on rows to be named.
+
+    Args:
+        done: What was repaired.
+        model: The repaired file, as a path from the working folder.
+    """
+    options = typed_words(done.command, ("input", *_ROWS))
+    return ("onnxq", "profile", done.source.given, model, *options, *_PLACEHOLDER)
 
 
 def running_command(done: Conversion, model: str) -> tuple[tuple[str, ...], bool]:

@@ -37,6 +37,14 @@ class RecipeOptions(TypedDict):
     io: str
 
 
+class TuningOptions(TypedDict):
+    """What says for which CPU graphs are made fit, and how."""
+
+    target: str
+    rewrite: tuple[str, ...]
+    skip_rewrite: tuple[str, ...]
+
+
 class ScopeOptions(RecipeOptions):
     """The same where models are built."""
 
@@ -85,7 +93,9 @@ class ConvertOptions(SourceOptions, RowsOptions, FolderOptions):
     seed: int
 
 
-class QuantizeOptions(SourceOptions, CalibratingOptions, ScopeOptions, FolderOptions):
+class QuantizeOptions(
+    SourceOptions, CalibratingOptions, ScopeOptions, TuningOptions, FolderOptions
+):
     """The keywords of ``quantize`` that are flags."""
 
     check: bool
@@ -97,7 +107,9 @@ class QuantizeOptions(SourceOptions, CalibratingOptions, ScopeOptions, FolderOpt
     seed: int
 
 
-class CalibrateOptions(SourceOptions, CalibratingOptions, RecipeOptions, FolderOptions):
+class CalibrateOptions(
+    SourceOptions, CalibratingOptions, RecipeOptions, TuningOptions, FolderOptions
+):
     """The keywords of ``calibrate`` that are flags."""
 
     check: bool
@@ -109,10 +121,22 @@ class CalibrateOptions(SourceOptions, CalibratingOptions, RecipeOptions, FolderO
     seed: int
 
 
-class MergeOptions(SourceOptions, RecipeOptions, FolderOptions):
+class MergeOptions(SourceOptions, RecipeOptions, TuningOptions, FolderOptions):
     """The keywords of ``merge`` that are flags."""
 
     check: bool
+    seed: int
+
+
+class RepairOptions(TuningOptions, TimingOptions, FolderOptions):
+    """The keywords of ``repair`` that are flags."""
+
+    input: tuple[str, ...]
+    calib: str
+    preprocess: str
+    map: tuple[str, ...]
+    limit: int
+    measure: bool
     seed: int
 
 
@@ -131,6 +155,7 @@ class RunOptions(
     JudgingOptions,
     CalibratingOptions,
     ScopeOptions,
+    TuningOptions,
     LimitOptions,
     TimingOptions,
     FolderOptions,
@@ -148,4 +173,6 @@ class InspectOptions(RowsOptions):
     """The keywords of ``inspect`` that are flags."""
 
     reference: str
+    runtime: bool
+    input: tuple[str, ...]
     classes: str

@@ -14,6 +14,8 @@ from onnxq.cli.commands.merge import merge
 from onnxq.cli.commands.profile import profile
 from onnxq.cli.commands.quantize import quantize
 from onnxq.cli.commands.recipes import recipes
+from onnxq.cli.commands.repair import repair
+from onnxq.cli.commands.rewrites import rewrites
 from onnxq.cli.commands.run import run
 from onnxq.cli.grouping import Verbs
 from onnxq.cli.invocation import interrupted
@@ -71,11 +73,13 @@ for _command in (
     run,
     convert,
     quantize,
+    repair,
     calibrate,
     merge,
     profile,
     inspect,
     recipes,
+    rewrites,
     doctor,
     completion,
 ):

@@ -42,6 +42,13 @@ LIMITS = (
 
 MEASURING = (
     click.Option(
+        ["--no-measure", "measure"],
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Don't measure latency.",
+    ),
+    click.Option(
         ["--provider"],
         metavar="NAME",
         type=Spec(provider_names),

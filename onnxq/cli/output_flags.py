@@ -14,12 +14,17 @@ OUTPUT = (
         "the fp32 model that onnxq wrote beside it]",
     ),
     click.Option(
+        ["--runtime"],
+        is_flag=True,
+        help="Run it, and show what onnxruntime makes of it: what runs on integers, and why not.",
+    ),
+    click.Option(
         ["-o", "--out"],
         metavar="DIR|FILE",
         type=Spec(),
         default="onnxq-out",
         show_default=True,
-        help="Where files go: a folder; for convert and quantize also one .onnx file.",
+        help="Where files go: a folder; for convert, quantize and repair also one .onnx file.",
     ),
     click.Option(["--overwrite"], is_flag=True, help="Replace what onnxq did not write."),
 )

@@ -25,6 +25,8 @@ def plan_facts(plan: Plan, out: str = "") -> dict[str, str]:
         "drop": _detectable(plan),
         "time": _time(plan),
         "memory": _memory(plan),
+        "cpu": plan.made_for,
+        "usually": plan.families,
         "disk": f"at most {size_text(plan.disk_bytes)}" if plan.disk_bytes else "",
         "writes": _writes(plan, out or plan.out),
     }

@@ -105,4 +105,5 @@ def _variant(name: str, row: Profiled | NotProfiled) -> Variant:
         speed_over_given=(),
         operators=row.operators,
         seconds=0.0,
+        audit=row.audit,
     )

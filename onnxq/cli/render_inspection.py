@@ -6,6 +6,7 @@ from rich.text import Text
 
 from onnxq.cli.cells import NOT_MEASURED, size_text
 from onnxq.cli.fitting import Cell, Column
+from onnxq.cli.render_audit import audit_parts
 from onnxq.cli.render_parts import draw, fit, table, words
 from onnxq.cli.screen import Screen
 from onnxq.stages import FitAnswer, InspectResult, NamedNode, QuantizedTensor, WeightError
@@ -37,6 +38,7 @@ def render_inspection(
         *_head(found, given, screen),
         *_quantized_part(found.quantized, screen, most),
         *_errors_part(found, screen, most),
+        *audit_parts(found.audit, found.kernels, screen, everything=everything),
         *(_nodes_part(found.nodes, screen) if everything else []),
         *_fit_part(found.data_fit, screen),
     ]

@@ -3,6 +3,8 @@
 from rich.console import RenderableType
 from rich.text import Text
 
+from onnxq.audits import RuntimeAudit
+from onnxq.cli.audit_words import integer_sentence
 from onnxq.cli.cells import NOT_MEASURED, decimals_for, ratio, time_unit
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.operator_rows import OperatorRow, operator_rows
@@ -40,7 +42,13 @@ def operators_parts(report: SideBySide, screen: Screen, named: str = "") -> list
     unit = time_unit(max(row.float_ns, row.other_ns) for row in rows)
     columns = _columns(rows, (floats.alias, other.alias), unit[1])
     title = f"Where the time goes ({unit[0]} per inference, 1 thread, by onnxruntime's profiler)"
-    return [Text("\n").join([words(screen, title, "bold"), table(screen, fit(screen, columns))])]
+    drawn = [words(screen, title, "bold"), table(screen, fit(screen, columns))]
+    audits = [
+        words(screen, f"{one.alias}: {integer_sentence(one.audit)}.")
+        for one in beside
+        if isinstance(one.audit, RuntimeAudit) and (one.audit.integer_macs or one.audit.islands)
+    ]
+    return [Text("\n").join([*drawn, *audits])]
 
 
 def _columns(

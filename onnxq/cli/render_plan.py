@@ -32,8 +32,7 @@ def render_plan(plan: Plan, screen: Screen, command: Sequence[str], *, out: str 
     """
     doing = [word for word in command if word != "--plan"]
     facts = [Note(mark="", subject=name, text=text) for name, text in plan_facts(plan, out).items()]
-    skipped = {r.alias: f"skipped: {r.skipped}." for r in plan.recipes if r.skipped}
-    notes = (*numbered_notes(skipped), *finding_notes(plan.findings))
+    notes = (*numbered_notes(_conditions(plan)), *finding_notes(plan.findings))
     return draw(
         screen,
         [
@@ -54,6 +53,11 @@ def render_plan(plan: Plan, screen: Screen, command: Sequence[str], *, out: str 
             lines_part(screen, command_lines("Next  ", doing, screen.columns)),
         ],
     )
+
+
+def _conditions(plan: Plan) -> dict[str, str]:
+    skipped = {r.alias: f"skipped: {r.skipped}." for r in plan.recipes if r.skipped}
+    return skipped | {r.alias: f"tried {r.condition}." for r in plan.recipes if r.condition}
 
 
 def _part(

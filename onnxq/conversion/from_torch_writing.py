@@ -17,6 +17,7 @@ from onnxq.graph.float_lifting import lift_floats
 from onnxq.graph.model_files import write_proto
 from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.rewrites.inline_functions import inline_functions
+from onnxq.graph.rewrites.settle_padded_pools import settle_padded_pools
 from onnxq.models import OnnxModel
 
 _ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
@@ -63,7 +64,7 @@ def write_exported(
         ConversionError: If the export takes other inputs (OQ151).
         SourceError: If it is above 2 GB (OQ111).
     """
-    inlined = inline_functions(proto).proto
+    inlined = settle_padded_pools(inline_functions(proto).proto).proto
     found = tuple(value.name for value in inlined.graph.input)
     if found != inputs:
         message = (

@@ -1,5 +1,6 @@
 """What was written is loaded, compared with its source, and described."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -103,6 +104,10 @@ def _prove_layers(
 def load_written(path: Path | str, framework: Framework) -> Predict:
     """Load a model by onnxruntime, or say whose fault it is that it cannot be.
 
+    A given ``.onnx`` file that onnxruntime loads only with its optimizations off is loaded so:
+    those of 1.31.1 die of quantized models whose scales are tensors of one element, which are
+    valid and can be repaired.
+
     Args:
         path: What was written, or an ``.onnx`` file as given.
         framework: Of the source.
@@ -118,6 +123,8 @@ def load_written(path: Path | str, framework: Framework) -> Predict:
         return open_predict(path)
     except InferenceError as error:
         if framework == "onnx":
+            with suppress(InferenceError):
+                return open_predict(path, optimize=False)
             raise SourceError(error.message, code="OQ111", hint=error.hint) from error
         message = f"What the exporter of {framework} wrote cannot be loaded: {error.message}"
         raise ConversionError(message, code="OQ151", hint=error.hint) from error

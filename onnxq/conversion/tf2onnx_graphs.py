@@ -12,6 +12,7 @@ from onnxq.findings import Finding
 from onnxq.graph.cleaning import clean
 from onnxq.graph.edits import copy_of, fresh_name, tensor_names, walk_graphs
 from onnxq.graph.nodes import default_opset, walk_nodes
+from onnxq.graph.rewrites.settle_padded_pools import settle_padded_pools
 from onnxq.tensors import Dim
 from onnxq.wording import count_noun
 
@@ -74,7 +75,7 @@ def finish_graph(
     filled.graph.initializer.extend(
         onnx.numpy_helper.from_array(constants[key], key) for key in captured
     )
-    finished = clean(filled, interface)
+    finished = clean(settle_padded_pools(filled).proto, interface)
     onnx.checker.check_model(finished)
     return finished
 

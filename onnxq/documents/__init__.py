@@ -16,6 +16,7 @@ from onnxq.documents.reading import (
     document_to_json,
     read_document,
 )
+from onnxq.documents.repair import Repair
 
 __all__ = [
     "Built",
@@ -32,6 +33,7 @@ __all__ = [
     "ProfileRow",
     "Profiled",
     "Quantization",
+    "Repair",
     "Unavailable",
     "WrittenDocument",
     "artefact_files",

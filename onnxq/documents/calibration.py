@@ -8,6 +8,7 @@ from onnxq.calibrations import CalibrationEffort, Shard
 from onnxq.findings import Finding
 from onnxq.ranges import TensorRange
 from onnxq.reports import DataFacts, NoData, SourceFacts
+from onnxq.tunings import USUAL, Tuning
 
 
 class CalibratedSet(Struct, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ class Calibration(Struct, frozen=True, kw_only=True):
         seconds: Wall time by stage.
         sandbox: What the children were confined by.
         files: SHA-256 of each file that was written beside the document, by name.
+        tuning: For which CPU the models were made, with which rewrites.
     """
 
     schema: str = "onnxq/calibration/1"
@@ -64,3 +66,4 @@ class Calibration(Struct, frozen=True, kw_only=True):
     seconds: dict[str, float]
     sandbox: str
     files: dict[str, str] = {}
+    tuning: Tuning = USUAL

@@ -31,12 +31,14 @@ class PlannedRecipe(Struct, frozen=True, kw_only=True):
         recipe: Its derived name.
         file: Name of the file that it would write; empty where it would be skipped.
         skipped: Why it would be skipped; empty where it would be built.
+        condition: What must be measured for it to be built; empty where it would be in any case.
     """
 
     alias: str
     recipe: str
     file: str
     skipped: str = ""
+    condition: str = ""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -64,6 +66,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         calibration_bytes: Memory that calibrating would take beyond what its process takes
             anyway; 0 for unknown, or where nothing would be calibrated.
         calibration_passes: Passes over the rows that the cap on memory asks for; likewise.
+        made_for: For which CPU models would be made, and what follows; empty where none would.
+        families: What usually wins in each family of models; empty where nothing is quantized.
         may_be_cached: Whether there is a cache, which may hold the calibration already: then it
             takes no time. That is not known before the rows were read.
     """
@@ -86,3 +90,5 @@ class Plan(Struct, frozen=True, kw_only=True):
     calibration_bytes: int = 0
     calibration_passes: int = 0
     may_be_cached: bool = False
+    made_for: str = ""
+    families: str = ""

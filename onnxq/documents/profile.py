@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from onnxq.audits import Audit, NotAudited
 from onnxq.findings import Finding
 from onnxq.measurements import Latency, OperatorTime, Quality, Size, SpeedRatio
 from onnxq.reports import DataFacts, Environment, NoData
@@ -26,6 +27,7 @@ class Profiled(Struct, frozen=True, kw_only=True, tag="ok"):
         operators: Where the time goes at one thread.
         fallback_share: Share of the nodes that the default provider ran instead, counted after
             constants were folded and before nodes are fused; 0 for ``cpu``.
+        audit: What onnxruntime really runs of it.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Profiled(Struct, frozen=True, kw_only=True, tag="ok"):
     speed: tuple[SpeedRatio, ...]
     operators: tuple[OperatorTime, ...]
     fallback_share: float = 0.0
+    audit: Audit = NotAudited()
 
 
 class Unavailable(Struct, frozen=True, kw_only=True, tag="unavailable"):

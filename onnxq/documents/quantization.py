@@ -18,6 +18,7 @@ from onnxq.reports import (
     SourceFacts,
     Unusable,
 )
+from onnxq.tunings import USUAL, Tuning
 
 
 class Built(Struct, frozen=True, kw_only=True, tag="ok"):
@@ -61,6 +62,7 @@ class Quantization(Struct, frozen=True, kw_only=True):
         sandbox: What the children were confined by.
         files: SHA-256 of each file that was written beside the document, by name; empty where
             one file was written, and no document.
+        tuning: For which CPU the models were made, with which rewrites.
     """
 
     schema: str = "onnxq/quantization/1"
@@ -78,3 +80,4 @@ class Quantization(Struct, frozen=True, kw_only=True):
     sandbox: str
     files: dict[str, str] = {}
     calibration: CalibrationEffort | NotCalibrated = NotCalibrated()
+    tuning: Tuning = USUAL

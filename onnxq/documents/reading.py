@@ -11,11 +11,12 @@ from onnxq.documents.conversion import Conversion
 from onnxq.documents.plan import Plan
 from onnxq.documents.profile import Profile
 from onnxq.documents.quantization import Built, Quantization
+from onnxq.documents.repair import Repair
 from onnxq.errors import OutputError
 from onnxq.reports import Measured, Report
 
-Document: TypeAlias = Conversion | Quantization | Calibration | Profile | Plan
-WrittenDocument: TypeAlias = Report | Conversion | Quantization | Calibration
+Document: TypeAlias = Conversion | Quantization | Calibration | Profile | Plan | Repair
+WrittenDocument: TypeAlias = Report | Conversion | Quantization | Calibration | Repair
 """What may lie in an output folder as its ``report.json``."""
 
 
@@ -28,6 +29,7 @@ _WRITTEN: dict[str, type[WrittenDocument]] = {
     "conversion": Conversion,
     "quantization": Quantization,
     "calibration": Calibration,
+    "repair": Repair,
 }
 
 
@@ -63,7 +65,7 @@ def artefact_files(document: WrittenDocument) -> tuple[str, ...]:
     match document:
         case Report(variants=variants):
             return tuple(row.artefact.file for row in variants if isinstance(row, Measured))
-        case Conversion(artefact=artefact):
+        case Conversion(artefact=artefact) | Repair(artefact=artefact):
             return (artefact.file,)
         case Calibration():
             return ()

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from onnxq.graph.inferred_values import infer_values
 from onnxq.graph.nodes import walk_nodes
+
+_NUMBERS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64, TensorProto.INT32})
 
 
 @dataclass(frozen=True)
@@ -175,3 +178,48 @@ def inferred_ranks(proto: ModelProto) -> dict[str, int]:
         if value.type.tensor_type.HasField("shape")
     }
     return ranks | {tensor.name: len(tensor.dims) for tensor in inferred.initializer}
+
+
+def inferred_shapes(proto: ModelProto) -> dict[str, tuple[int | str, ...]]:
+    """Infer the shape of every tensor of the top graph whose rank is known.
+
+    Args:
+        proto: A model; not changed.
+
+    Returns:
+        Shapes by tensor name: a size, or the symbol of one, ``""`` where it has none. Equal
+        symbols are equal sizes.
+    """
+    shapes: dict[str, tuple[int | str, ...]] = {
+        name: tuple(
+            dim.dim_value if dim.HasField("dim_value") else dim.dim_param
+            for dim in value.type.tensor_type.shape.dim
+        )
+        for name, value in infer_values(proto, through_shapes=True).items()
+        if value.type.tensor_type.HasField("shape")
+    }
+    return shapes | {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
+
+
+def scalar_of(tensor: TensorProto | None) -> float | None:
+    """Return the value of a constant of one element; None for any other tensor.
+
+    Args:
+        tensor: An initializer, or nothing.
+    """
+    if tensor is None or tensor.data_type not in _NUMBERS or any(dim != 1 for dim in tensor.dims):
+        return None
+    return float(onnx.numpy_helper.to_array(tensor).reshape(()))
+
+
+def drop_idle_nodes(graph: GraphProto) -> None:
+    """Remove nodes of one's own copy whose results nothing reads, and what only they read."""
+    needed = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(list(graph.node)):
+        if any(name in needed for name in node.output):
+            kept.append(NodeProto.FromString(node.SerializeToString()))
+            needed.update(node.input)
+            needed |= captured_by(node)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))

@@ -28,7 +28,7 @@ _REASONS: dict[Kind, dict[str, str]] = {
         "Einsum": _NO_KERNEL,
         "Attention": "onnxruntime 1.31 writes an invalid QAttention from it",
         "LSTM": "its weights are not constant",
-        "Gather": "its table is too small to be worth it, or a subgraph reads its rows",
+        "Gather": "its table is too small to be worth it, or none of rows",
     },
     "static": {
         "ConvTranspose": _NO_KERNEL,

@@ -10,9 +10,11 @@ x86-64 is held here as data:
 * ``Add``, ``Mul``, ``Concat``, the average pools and ``LeakyRelu`` have integer kernels, which pay
   between integer nodes and nowhere else (in a transformer, quantizing them costs 10 dB *and*
   time). They join in if all that they read is integer and something integer reads their result.
+* ``Sigmoid`` has an integer kernel as well, a table; ``HardSigmoid`` gets one by a rewrite of the
+  quantized graph. Both pay where they gate what is integer: in SiLU, HardSwish, squeeze-and-excite.
 * ``Relu`` and ``Clip`` disappear into the quantization of what they read.
 * Operators that only move values run on integers as they are, without a range of their own.
-* ``Softmax``, ``Sigmoid``, ``HardSigmoid``, ``Gelu``, ``LayerNormalization``, linear ``Resize``,
+* ``Softmax``, ``Gelu``, ``LayerNormalization``, linear ``Resize``,
   ``Pad``, ``ConvTranspose`` and all others stay float.
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
 from onnxq.errors import SourceError
 from onnxq.graph.integer_io import read_integer_io
@@ -45,6 +45,15 @@ def load_proto(path: Path | str) -> onnx.ModelProto:
     return proto
 
 
+def load_graph(path: Path | str) -> onnx.GraphProto:
+    """Load the graph of an ``.onnx`` file alone; external data is not read.
+
+    Args:
+        path: A file that was loaded before.
+    """
+    return onnx.load(str(path), load_external_data=False).graph
+
+
 def write_proto(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
     """Write a proto as one file and describe it.
 
@@ -58,13 +67,23 @@ def write_proto(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
     Raises:
         SourceError: OQ111 if the model does not fit into one file.
     """
-    if proto.ByteSize() > _LARGEST_FILE_BYTES:
-        message = f"the model is {proto.ByteSize()} bytes; onnxq writes one file below 2 GB."
-        hint = "Give a smaller model; external data files are not written."
-        raise SourceError(message, code="OQ111", hint=hint)
+    # ByteSize, of protobuf's upb, takes as long as serializing.
+    try:
+        written = proto.SerializeToString(deterministic=True)
+    except (ValueError, EncodeError) as error:
+        raise _too_large(str(error)) from error
+    if len(written) > _LARGEST_FILE_BYTES:
+        found = f"found {len(written)} bytes"
+        raise _too_large(found)
     with Path(path).open("xb") as file:
-        file.write(proto.SerializeToString(deterministic=True))
-    return describe_model(proto, path)
+        file.write(written)
+    return _describe(proto, path, ())
+
+
+def _too_large(why: str) -> SourceError:
+    message = f"the model does not fit into one file below 2 GB: {why}."
+    hint = "Give a smaller model; external data files are not written."
+    return SourceError(message, code="OQ111", hint=hint)
 
 
 def read_model(path: Path | str) -> OnnxModel:
@@ -92,7 +111,10 @@ def describe_model(proto: onnx.ModelProto, path: Path | str) -> OnnxModel:
     Returns:
         The model as a value.
     """
-    side_files = side_files_of(path)
+    return _describe(proto, path, side_files_of(path))
+
+
+def _describe(proto: onnx.ModelProto, path: Path | str, side_files: tuple[str, ...]) -> OnnxModel:
     operators = Counter(node.op_type for node in walk_nodes(proto.graph))
     return OnnxModel(
         path=str(path),
@@ -141,6 +163,16 @@ def model_size(model: onnx.ModelProto | Path | str) -> Size:
         file_bytes=sum(path.stat().st_size for path in paths),
         initializer_bytes=_initializer_bytes(proto),
     )
+
+
+def written_size(proto: onnx.ModelProto, path: Path | str) -> Size:
+    """Weigh a model that was just written, without reading it again.
+
+    Args:
+        proto: What was written.
+        path: The one file that it was written to.
+    """
+    return Size(file_bytes=Path(path).stat().st_size, initializer_bytes=_initializer_bytes(proto))
 
 
 def count_parameters(proto: onnx.ModelProto) -> int:

@@ -6,7 +6,13 @@ MULTIPLIERS = frozenset({
 """Operators that multiply and add: where the time goes, and what quantizing is about."""
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-JOINING = frozenset({"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu"})
+GATES = frozenset({"HardSigmoid", "Sigmoid"})
+"""What SiLU, HardSwish and squeeze-and-excite blocks multiply with.
+
+onnxruntime 1.31 has an integer kernel for Sigmoid; HardSigmoid gets one by a rewrite.
+"""
+
+JOINING = GATES | {"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "LeakyRelu"}
 ABSORBED = frozenset({"Relu", "Clip"})
 MOVING = frozenset({
     "MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",

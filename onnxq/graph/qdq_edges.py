@@ -28,6 +28,13 @@ from onnxq.range_methods import RangeMethod
 from onnxq.ranges import TensorRange
 from onnxq.scopes import EVERYTHING, AsRecipe, QuantizationScope, Quantize
 
+_KNOWN_RANGES = {
+    "Softmax": TensorRange(0.0, 1.0),
+    "Sigmoid": TensorRange(0.0, 1.0),
+    # A scale of 1/254 and a zero point of 1: 0, 1/2 and 1 lie on the grid, and 1 is where it ends.
+    "HardSigmoid": TensorRange(-1 / 254, 1.0),
+}
+
 
 @dataclass(frozen=True)
 class QdqEdges:
@@ -42,8 +49,8 @@ class QdqEdges:
         at_border: Those of them that no integer node reads or makes: their ranges serve the
             interface alone.
         methods: Range method by leader, where a rule asks for another than the recipe's.
-        fixed: Ranges that are known beforehand: outputs of Softmax and Sigmoid that become
-            integer lie between 0 and 1, whatever the calibration rows show.
+        fixed: Ranges that are known beforehand: outputs of Softmax, Sigmoid and HardSigmoid that
+            become integer lie between 0 and 1, whatever the calibration rows show.
         joins: Concats whose parts get one scale, the last of the graph first.
     """
 
@@ -109,9 +116,9 @@ def find_qdq_edges(
         at_border=frozenset(at_border),
         methods=_methods(flow, integer, leaders, scope),
         fixed={
-            name: TensorRange(0.0, 1.0)
-            for name in at_border & flow.producers.keys()
-            if flow.producers[name].op_type in SHARES
+            name: _KNOWN_RANGES[flow.producers[name].op_type]
+            for name in leaders.values()
+            if name in flow.producers and flow.producers[name].op_type in SHARES
         },
         joins=(*find_border_joins(flow, at_border), *joins),
     )

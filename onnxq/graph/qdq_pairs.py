@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
 from onnxq.graph.edits import (
     Use,
@@ -47,6 +47,25 @@ class Grid:
         """Whether one scale holds for the whole tensor."""
         return self.axis == _WHOLE_TENSOR
 
+    @property
+    def low(self) -> NDArray[np.float64]:
+        """The least real number that it has, for each scale."""
+        return self._real(int(self.integers.min))
+
+    @property
+    def high(self) -> NDArray[np.float64]:
+        """The largest real number that it has, for each scale."""
+        return self._real(int(self.integers.max))
+
+    @property
+    def integers(self) -> np.iinfo:
+        """The limits of the integers, and their dtype as numpy has it."""
+        return np.iinfo(helper.tensor_dtype_to_np_dtype(self.dtype))
+
+    def _real(self, integer: int) -> NDArray[np.float64]:
+        # A scale is float32; an integer less its zero point is small: the product is exact.
+        return (integer - self.zero_point.astype(np.float64)) * self.scale.astype(np.float64)
+
     def equals(self, other: "Grid") -> bool:
         """Whether two grids have the same points, bit for bit.
 
@@ -74,6 +93,7 @@ class Pairs:
         uses: Every place where each tensor is read, subgraphs included.
         kept: Names that must stay what they are: inputs and outputs of the graph, and what the
             body of an If, Loop or Scan reads.
+        captured: The latter alone.
     """
 
     graph: GraphProto
@@ -81,6 +101,7 @@ class Pairs:
     producers: dict[str, NodeProto] = field(default_factory=dict)
     uses: dict[str, list[Use]] = field(default_factory=dict)
     kept: frozenset[str] = frozenset()
+    captured: frozenset[str] = frozenset()
 
     def readers(self, name: str) -> list[NodeProto]:
         """Return the nodes that read a tensor, one for each place where they do.
@@ -160,10 +181,12 @@ def index_pairs(graph: GraphProto) -> Pairs:
         The index, true until the graph is edited.
     """
     interface = {value.name for value in (*graph.input, *graph.output)}
+    captured = frozenset(captured_names(graph))
     return Pairs(
         graph=graph,
         constants=initializers_of(graph),
         producers=producers_of(graph),
         uses=uses_of(graph),
-        kept=frozenset(interface | captured_names(graph)),
+        kept=frozenset(interface | captured),
+        captured=captured,
     )

@@ -55,7 +55,7 @@ def execute_calibration(plan: CalibratePlan) -> Calibration:
         instead = "It has its ranges. Look at them:  onnxq inspect"
         refuse_quantized(plan.given, converted, instead=instead)
         rows = _load(plan, bench, converted)
-        prepared = prepare(bench, converted)
+        prepared = prepare(bench, converted, plan.tuning)
         calibrated = calibrate(
             bench,
             prepared.model,
@@ -128,6 +128,7 @@ def _document(
         ),
         seconds=dict(bench.seconds),
         sandbox=SANDBOX,
+        tuning=plan.tuning,
     )
 
 

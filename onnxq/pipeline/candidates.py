@@ -13,20 +13,18 @@ from onnxq.integer_tensors import IntegerTensor, integer_io
 from onnxq.measurements import Quality, Size
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
+from onnxq.pipeline.blanks import Blank
 from onnxq.pipeline.foundation import PREDICT_BATCH_ROWS, Foundation, Subject, predict_and_judge
+from onnxq.pipeline.partial import quantize
 from onnxq.pipeline.plans import Order, RunPlan
 from onnxq.pipeline.range_sources import calibrate_for, failed_row
-from onnxq.recipe_kinds import DynamicInt8, Float32, StaticQdq, needs_rows, ranges_key, recipe_name
+from onnxq.recipe_kinds import DynamicInt8, Float32, needs_rows, recipe_name
 from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
 from onnxq.stages import (
-    GATE,
-    QUANTIZE,
-    GateRequest,
-    QuantizeRequest,
     QuantizeResult,
 )
 
-_NOTHING_TO_QUANTIZE = "OQ163"
+_NOTHING_TO_DO = frozenset({"OQ163", "OQ210"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,8 @@ class Candidate:
         findings: What was noticed.
         seconds: Wall time to build and judge it.
         io: Inputs and outputs that are integer where the float model's are not.
+        rebuilt_by: The recipe that makes the same model without measuring anything; the one that
+            was asked for, unless a search found it.
     """
 
     alias: str
@@ -58,6 +58,7 @@ class Candidate:
     findings: tuple[Finding, ...]
     seconds: float
     io: tuple[IntegerTensor, ...] = ()
+    rebuilt_by: tuple[Order, ...] = ()
 
 
 Outcome: TypeAlias = Candidate | Unusable | NotApplicable | Skipped | Failed
@@ -88,11 +89,57 @@ class Site:
         plan: The run.
         bench: Where its stages are carried out.
         foundation: The float side.
+        ranges: Path of calibrated ranges by key, or the row of every recipe that needs some.
     """
 
     plan: RunPlan
     bench: Bench
     foundation: Foundation
+    ranges: dict[str, str] | Skipped | Failed
+
+    @property
+    def orders(self) -> dict[str, Order]:
+        """Recipes that quantize, by alias."""
+        return _quantizing(self.plan)
+
+    @property
+    def blank(self) -> Blank:
+        """The prepared model, and what it takes to quantize it."""
+        return Blank(
+            bench=self.bench,
+            model=self.foundation.prepared.model,
+            inputs=self.foundation.timing_inputs,
+            ranges=self.ranges if isinstance(self.ranges, dict) else {},
+            tuning=self.plan.tuning,
+        )
+
+
+def open_site(plan: RunPlan, bench: Bench, foundation: Foundation) -> Site:
+    """Calibrate for all recipes of a run.
+
+    Args:
+        plan: The run.
+        bench: Where its stages are carried out.
+        foundation: The float side.
+
+    Returns:
+        Where candidates can be built.
+    """
+    if foundation.converted.quantized_already:
+        return Site(plan, bench, foundation, {})
+    calibrated = calibrate_for(
+        bench,
+        foundation.prepared.model,
+        foundation.rows,
+        _quantizing(plan),
+        plan.calibrating,
+        threads=plan.course.work_threads,
+    )
+    return Site(plan, bench, foundation, calibrated)
+
+
+def _quantizing(plan: RunPlan) -> dict[str, Order]:
+    return {a: o for a, o in plan.orders.items() if not isinstance(o.recipe, Float32)}
 
 
 def build_candidates(site: Site) -> Iterator[Outcome]:
@@ -109,18 +156,9 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
     if already:
         yield from _never_twice(site, already)
         return
-    orders = {a: o for a, o in site.plan.orders.items() if not isinstance(o.recipe, Float32)}
-    calibrated = calibrate_for(
-        site.bench,
-        site.foundation.prepared.model,
-        site.foundation.rows,
-        orders,
-        site.plan.calibrating,
-        threads=site.plan.course.work_threads,
-    )
-    for alias, order in orders.items():
-        ranges = ranges_for(calibrated, alias, order)
-        yield _build(site, alias, order, ranges=ranges) if isinstance(ranges, dict) else ranges
+    for alias, order in site.orders.items():
+        ranges = ranges_for(site.ranges, alias, order)
+        yield build_candidate(site, alias, order) if isinstance(ranges, dict) else ranges
 
 
 def ranges_for(
@@ -149,10 +187,20 @@ def _never_twice(site: Site, already: str) -> Iterator[NotApplicable]:
             yield NotApplicable(alias=alias, recipe=recipe_name(order.recipe), reason=reason)
 
 
-def _build(site: Site, alias: str, order: Order, *, ranges: dict[str, str]) -> Outcome:
+def build_candidate(site: Site, alias: str, order: Order) -> Outcome:
+    """Build a candidate and judge it.
+
+    Args:
+        site: The run, with the ranges that the recipe needs.
+        alias: What people call the recipe.
+        order: The recipe.
+
+    Returns:
+        What came of it.
+    """
     start = time.monotonic()
     try:
-        outcome = _quantize_and_judge(site, alias, order, ranges)
+        outcome = _quantize_and_judge(site, alias, order)
     except Interrupted:
         raise
     except OnnxqError as error:
@@ -162,47 +210,25 @@ def _build(site: Site, alias: str, order: Order, *, ranges: dict[str, str]) -> O
     return outcome
 
 
-def quantize(
-    bench: Bench,
-    model: OnnxModel,
-    alias: str,
-    order: Order,
-    ranges: dict[str, str],
-    inputs: dict[str, str],
-) -> QuantizeResult:
-    """Quantize a model by one recipe, and let the result through the gates.
+def _quantize_and_judge(site: Site, alias: str, order: Order) -> Candidate | Unusable:
+    return judge_candidate(site, alias, order, quantize(site.blank, alias, order))
+
+
+def judge_candidate(
+    site: Site, alias: str, order: Order, quantized: QuantizeResult
+) -> Candidate | Unusable:
+    """Judge a quantized model.
 
     Args:
-        bench: Where the stages are carried out.
-        model: The prepared model.
-        alias: What people call the recipe.
-        order: The recipe, and what it applies to.
-        ranges: Path of the ranges by key; not looked at by recipes that need none.
-        inputs: Path of the inputs of one inference, by input name.
+        site: The run.
+        alias: What people call its recipe.
+        order: The recipe.
+        quantized: The model.
 
     Returns:
-        The quantized model. It raises what the stages raise.
+        The candidate; its time to build is not known here.
     """
-    recipe = order.recipe
-    if isinstance(recipe, Float32):
-        message = "fp32 is the prepared model: nothing is quantized for it"
-        raise TypeError(message)
-    key = ranges_key(recipe, order.scope) if isinstance(recipe, StaticQdq) else ""
-    request = QuantizeRequest(
-        model=model, recipe=recipe, ranges=ranges.get(key, ""), scope=order.scope
-    )
-    quantized = bench.run(QUANTIZE, request, alias)
-    gate = GateRequest(candidate=quantized.model, original=model, inputs=inputs, io=quantized.io)
-    bench.run(GATE, gate, alias)
-    return quantized
-
-
-def _quantize_and_judge(
-    site: Site, alias: str, order: Order, ranges: dict[str, str]
-) -> Candidate | Unusable:
     foundation = site.foundation
-    prepared, inputs = foundation.prepared.model, foundation.timing_inputs
-    quantized = quantize(site.bench, prepared, alias, order, ranges, inputs)
     is_dynamic = isinstance(order.recipe, DynamicInt8)
     _, judged = predict_and_judge(
         site.bench,
@@ -251,6 +277,6 @@ def refused_row(alias: str, order: Order, error: OnnxqError) -> NotApplicable | 
     name = recipe_name(order.recipe)
     if isinstance(error, LimitError | UsageError):
         raise error
-    if error.code == _NOTHING_TO_QUANTIZE:
+    if error.code in _NOTHING_TO_DO:
         return NotApplicable(alias=alias, recipe=name, reason=error.message)
     return failed_row(alias, name, error)

@@ -1,10 +1,13 @@
 """What a reader should know beside the figures: one sentence each, with its evidence."""
 
+from onnxq.audits import NotAudited
 from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime, SpeedRatio
+from onnxq.pipeline.audits import main_cause
 from onnxq.pipeline.timings import Timings
 from onnxq.reports import Environment, Verdict
 from onnxq.targets import detect_target
+from onnxq.tunings import Tuning
 from onnxq.wording import count_noun
 
 _MOST_PROFILED_RATIO = 1.5
@@ -32,13 +35,16 @@ def explain_speed(alias: str, timings: Timings) -> tuple[Finding, ...]:
         return ()
     worst = min(slower, key=lambda ratio: ratio.ratio.value)
     operators = _blamable(alias, timings)
+    audit = timings.audits.get(alias, NotAudited())
+    cause = main_cause(audit) if operators else ""
     where = count_noun(worst.threads, "thread")
     return (
         Finding(
             code="OQ201",
             subject=alias,
             message=(
-                f"{worst.ratio.value:.2f}x the speed of fp32 at {where}{_because(operators)}."
+                f"{worst.ratio.value:.2f}x the speed of fp32 at {where}"
+                f"{f' because {cause}' if cause else _because(operators)}."
             ),
             evidence={
                 "speed_ratio": worst.ratio.value,
@@ -50,13 +56,33 @@ def explain_speed(alias: str, timings: Timings) -> tuple[Finding, ...]:
     )
 
 
-def explain_target(environment: Environment) -> tuple[Finding, ...]:
-    """Warn where this CPU's int8 kernels are slow or saturate; they decide every figure."""
-    target = detect_target(environment.isa)
-    if target.int8_is_fast and not target.int8_saturates:
-        return ()
-    message = f"This CPU has {target.sentence}; int8 figures from it do not hold for others."
-    return (Finding(code="OQ204", subject=target.name, message=message, severity="warning"),)
+def explain_target(environment: Environment, tuning: Tuning) -> tuple[Finding, ...]:
+    """Warn where this CPU's int8 kernels are slow or saturate, or it is not the one that serves.
+
+    Args:
+        environment: Where models were measured.
+        tuning: What they were made for.
+
+    Returns:
+        OQ204 and OQ206, where they hold.
+    """
+    here = detect_target(environment.isa, environment.system.rpartition(" ")[2])
+    found = []
+    if not here.int8_is_fast or here.int8_saturates:
+        message = f"This CPU has {here.sentence}; int8 figures from it do not hold for others."
+        found.append(_warning("OQ204", here.name, message))
+    if tuning.target != here.name:
+        message = (
+            f"The models were made for {tuning.target}, and this CPU is {here.name}: latencies "
+            "and what is recommended do not hold there."
+        )
+        fix = f"Measure on such a CPU, or leave --target {tuning.target} out."
+        found.append(_warning("OQ206", tuning.target, message, fix))
+    return tuple(found)
+
+
+def _warning(code: str, subject: str, message: str, fix: str = "") -> Finding:
+    return Finding(code=code, subject=subject, message=message, fix=fix, severity="warning")
 
 
 def explain_limits(verdict: Verdict) -> tuple[Finding, ...]:

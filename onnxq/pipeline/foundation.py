@@ -37,6 +37,7 @@ from onnxq.stages import (
     PrepareRequest,
     PrepareResult,
 )
+from onnxq.tunings import Tuning
 from onnxq.verdict import fit_limits
 
 PREDICT_BATCH_ROWS = 32
@@ -95,7 +96,7 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
         calibration_rows=plan.calibrating.rows,
     )
     _check_demands(plan, converted, rows)
-    prepared = prepare(bench, converted)
+    prepared = prepare(bench, converted, plan.tuning)
     alias = "given" if converted.quantized_already else "fp32"
     batch_rows = inference_rows(converted.model, plan.timing.batch_rows, rows.evaluation)
     outputs, judged = _judge_float(plan, bench, prepared.model, rows, alias)
@@ -124,12 +125,13 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
     )
 
 
-def prepare(bench: Bench, converted: ConvertResult) -> PrepareResult:
+def prepare(bench: Bench, converted: ConvertResult, tuning: Tuning) -> PrepareResult:
     """Make a model fit for the quantizers; one that is quantized already is left as it is.
 
     Args:
         bench: Where the stage is carried out.
         converted: The model.
+        tuning: For which CPU, with which rewrites.
 
     Returns:
         The prepared model, and what it weighs.
@@ -139,7 +141,7 @@ def prepare(bench: Bench, converted: ConvertResult) -> PrepareResult:
         inspected = bench.run(INSPECT, InspectRequest(path=model.path), model.path)
         return PrepareResult(model=model, size=inspected.size, findings=())
     operators = f"{sum(model.operators.values())} operators, opset {model.opset}"
-    return bench.run(PREPARE, PrepareRequest(model=model), operators)
+    return bench.run(PREPARE, PrepareRequest(model=model, tuning=tuning), operators)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """The steps of a plan, and how long each usually takes or was found to take."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from onnxq.datasets.values import DataRequest
-from onnxq.documents import PlannedStep
+from onnxq.documents import PlannedRecipe, PlannedStep
 from onnxq.pipeline.outlooks import CHILD_S, Outlook
+from onnxq.pipeline.partial import MOST_PROPOSALS, PLACING_S
 from onnxq.pipeline.plans import Given
+from onnxq.pipeline.scouting import SCOUTING_BLOCKS, SCOUTING_S
 from onnxq.recipe_kinds import Float32, Recipe, needs_rows
 from onnxq.sources import (
     Factory,
@@ -39,6 +41,8 @@ _QUANTIZE_S, _GATE_S, OPERATORS_S = 1.5, 0.7, 0.6
 _PREPARE_S, _PREPARE_S_PER_MB = 1.0, 0.1
 """Of a model of next to no bytes, and for each megabyte (measured on models of 0.3 to 88 MB, on
 cores that were busy with other things too)."""
+_REPAIR_S, _REPAIR_S_PER_MB = 2.0, 0.5
+"""Likewise."""
 JUDGING = 2
 """Processes that judge a model: one runs it, one compares."""
 
@@ -68,6 +72,12 @@ def prepare_step(outlook: Outlook) -> PlannedStep:
     """Prepare a model, for calibration and quantization."""
     seconds = _PREPARE_S + _PREPARE_S_PER_MB * max(outlook.found.file_bytes, 0) / 1e6
     return plan_step("prepare", source_path(outlook.given.source), seconds, "usual for its size")
+
+
+def repair_step(outlook: Outlook) -> PlannedStep:
+    """Repair a quantized model: every rewrite is proven by running."""
+    seconds = _REPAIR_S + _REPAIR_S_PER_MB * max(outlook.found.file_bytes, 0) / 1e6
+    return plan_step("repair", source_path(outlook.given.source), seconds, "usual for its size")
 
 
 def load_step(outlook: Outlook, data: DataRequest | NoDataRequest) -> PlannedStep:
@@ -102,6 +112,28 @@ def recipe_steps(
             yield plan_step("quantize", alias, _QUANTIZE_S + _GATE_S, "usual for small models")
             if judges:
                 yield judge_step(outlook, alias)
+
+
+def search_steps(
+    outlook: Outlook, further: Sequence[PlannedRecipe], *, judges: bool
+) -> Iterator[PlannedStep]:
+    """List what a search takes at most."""
+    for recipe in further:
+        is_partial = recipe.recipe.endswith("-partial")
+        models = MOST_PROPOSALS if is_partial else 1
+        if is_partial:
+            yield plan_step("place nodes", recipe.alias, PLACING_S + CHILD_S, "at most")
+        seconds = models * (_QUANTIZE_S + _GATE_S)
+        yield plan_step("quantize", recipe.alias, seconds, f"at most {count_noun(models, 'model')}")
+        yield plan_step("measure latency", recipe.alias, _scouting_seconds(models), "at most")
+        if judges:
+            step = judge_step(outlook, recipe.alias)
+            yield plan_step(step.name, step.subject, step.seconds, step.basis and "at most")
+
+
+def _scouting_seconds(models: int) -> float:
+    """Return what measuring so many models beside two others for a short time takes."""
+    return max(SCOUTING_S, SCOUTING_BLOCKS * (models + 2) * CHILD_S)
 
 
 def calibrate_steps(

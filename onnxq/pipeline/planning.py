@@ -1,8 +1,10 @@
 """``--plan``: what a verb would do, and about what it would cost. No framework is loaded."""
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import msgspec
 
 from onnxq.calibrations import WHOLE
 from onnxq.datasets.values import DataRequest
@@ -18,6 +20,7 @@ from onnxq.pipeline.outlooks import (
     memory_bytes,
     note_unknown,
 )
+from onnxq.pipeline.partial import partial_order
 from onnxq.pipeline.planned_steps import (
     JUDGING,
     KINDS,
@@ -30,6 +33,8 @@ from onnxq.pipeline.planned_steps import (
     plan_step,
     prepare_step,
     recipe_steps,
+    repair_step,
+    search_steps,
 )
 from onnxq.pipeline.plans import (
     CalibratePlan,
@@ -38,18 +43,30 @@ from onnxq.pipeline.plans import (
     Order,
     ProfilePlan,
     QuantizePlan,
+    RepairPlan,
     RunPlan,
 )
 from onnxq.pipeline.range_sources import asked_ranges
+from onnxq.pipeline.repairs import repaired_file
 from onnxq.pipeline.reporting import artefact_file, ranges_file, statistics_file
+from onnxq.pipeline.searching import (
+    WEIGHTS,
+    can_be_divided,
+    flat_order,
+    searches,
+    tries_weights,
+)
 from onnxq.pipeline.work_folders import kept_files
-from onnxq.recipe_kinds import needs_rows, recipe_name
+from onnxq.presets import describe_families, describe_tuning
+from onnxq.profiling.environment import own_target
+from onnxq.recipe_kinds import ALIASES, Recipe, alias_of, needs_rows, recipe_name
 from onnxq.sources import (
     OnnxFile,
     Source,
     source_path,
 )
 from onnxq.stages import NoDataRequest, StatisticsParts
+from onnxq.tunings import Tuning
 from onnxq.wording import count_noun
 
 _FLIP_RATE = 0.02
@@ -83,17 +100,20 @@ def describe_run(plan: RunPlan) -> Plan:
         asked=asked_ranges(plan.orders),
         how=plan.calibrating,
     )
-    recipes = _recipes(plan.given.source, plan.orders, plan.out, outlook)
-    built = {r.alias: plan.orders[r.alias].recipe for r in recipes if not r.skipped}
+    first = _recipes(plan.given.source, plan.orders, plan.out, outlook)
+    built = {r.alias: plan.orders[r.alias].recipe for r in first if not r.skipped}
+    further = tuple(_further(plan, built))
+    recipes = (*first, *further)
     found, models = outlook.found, count_noun(len(built), "model")
     steps = (
         *float_steps(outlook, plan.data),
         *recipe_steps(outlook, built, judges=bool(found.evaluation_rows)),
+        *search_steps(outlook, further, judges=bool(found.evaluation_rows)),
         latency_step(len(built) + 1, plan.timing.seconds),
         plan_step("profile operators", models, len(built) * OPERATORS_S, "usual"),
     )
     beside = (REPORT_FILE, SNIPPET_FILE, RECIPES_FILE)
-    return _plan("run", [outlook], steps, recipes, plan.out, beside)
+    return _made_for(_plan("run", [outlook], steps, recipes, plan.out, beside), plan.tuning)
 
 
 def describe_conversion(plan: ConvertPlan) -> Plan:
@@ -132,7 +152,7 @@ def describe_quantization(plan: QuantizePlan) -> Plan:
     is_static = any(map(needs_rows, built.values()))
     ranges = (ranges_file(plan.given.source),) if is_static else ()
     beside = () if plan.out.is_file else (REPORT_FILE, *ranges)
-    return _plan("quantize", [outlook], steps, recipes, plan.out, beside)
+    return _made_for(_plan("quantize", [outlook], steps, recipes, plan.out, beside), plan.tuning)
 
 
 def describe_calibration(plan: CalibratePlan) -> Plan:
@@ -183,6 +203,27 @@ def describe_profile(plan: ProfilePlan) -> Plan:
     return _plan("profile", outlooks, steps, (), NOWHERE, ())
 
 
+def describe_repair(plan: RepairPlan) -> Plan:
+    """Say what a repair would do; see :func:`describe_run`."""
+    check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
+    outlook = look(plan.given, NoDataRequest(), plan.calibration, plan.course, split=False)
+    steps = (
+        convert_step(plan.given),
+        *([load_step(outlook, plan.calibration)] if plan.calibration != NoDataRequest() else []),
+        repair_step(outlook),
+        *([latency_step(2, plan.timing.seconds)] if plan.measures else []),
+    )
+    file = repaired_file(plan)
+    files = (file,) if plan.out.is_file else (file, REPORT_FILE)
+    return _plan("repair", [outlook], steps, (), plan.out, files)
+
+
+def _made_for(plan: Plan, tuning: Tuning) -> Plan:
+    """Say for which CPU a plan's models would be made."""
+    made_for = describe_tuning(tuning, own_target().name)
+    return msgspec.structs.replace(plan, made_for=made_for, families=describe_families())
+
+
 def _recipes(
     source: Source,
     orders: Mapping[str, Order],
@@ -204,6 +245,31 @@ def _recipes(
     )
 
 
+def _further(plan: RunPlan, built: Mapping[str, Recipe]) -> Iterator[PlannedRecipe]:
+    """List what a search may add."""
+    if not searches(plan):
+        return
+    tried: dict[str, tuple[Recipe, str]] = {}
+    if any(map(needs_rows, built.values())):
+        where = "if a part of the model measures slower as integers"
+        partial = [partial_order(one) for one in plan.orders.values() if can_be_divided(one)]
+        tried |= {alias_of(one.recipe): (one.recipe, where) for one in partial}
+        flat = [flat_order(one) for one in plan.orders.values() if can_be_divided(one)]
+        tried |= {alias_of(one.recipe): (one.recipe, "if Gemm takes long") for one in flat}
+    if tries_weights(plan.orders):
+        when = "if nothing that is fast keeps the limits, and the model multiplies matrices"
+        tried[WEIGHTS] = ALIASES[WEIGHTS], when
+    for alias, (recipe, condition) in tried.items():
+        if alias in plan.orders:
+            continue
+        yield PlannedRecipe(
+            alias=alias,
+            recipe=recipe_name(recipe),
+            file=artefact_file(plan.given.source, alias),
+            condition=condition,
+        )
+
+
 def _file(source: Source, alias: str, out: Destination) -> str:
     return out.path.name if out.is_file else artefact_file(source, alias)
 
@@ -217,7 +283,7 @@ def _plan(
     beside: tuple[str, ...],
 ) -> Plan:
     found, judged = outlooks[0].found, max(outlooks[0].found.evaluation_rows, 0)
-    files = tuple(recipe.file for recipe in recipes if recipe.file)
+    files = tuple(recipe.file for recipe in recipes if recipe.file and not recipe.condition)
     return Plan(
         onnxq=importlib.metadata.version("onnxq"),
         verb=verb,
@@ -232,7 +298,7 @@ def _plan(
         out="" if out is NOWHERE else str(out.path),
         files=(*files, *beside),
         disk_bytes=disk_bytes(outlooks, len(files)),
-        memory_bytes=memory_bytes(outlooks, prepares=verb not in {"convert", "profile"}),
+        memory_bytes=memory_bytes(outlooks, prepares=verb not in {"convert", "profile", "repair"}),
         findings=tuple(finding for one in outlooks for finding in note_unknown(one)),
         calibration_bytes=max(found.calibration_peak_bytes, 0),
         calibration_passes=max(found.calibration_passes, 0),

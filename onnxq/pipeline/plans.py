@@ -12,6 +12,7 @@ from onnxq.recipe_kinds import EVERYTHING, QuantizationScope, Recipe
 from onnxq.reports import Limits
 from onnxq.sources import InputDeclaration, Source
 from onnxq.stages import NoDataRequest, StatisticsParts
+from onnxq.tunings import USUAL, Tuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +156,7 @@ class QuantizePlan:
         orders: Recipes by alias, in the order asked for.
         out: Where the files go.
         course: How it is carried out.
+        tuning: For which CPU, with which rewrites.
     """
 
     given: Given
@@ -164,6 +166,7 @@ class QuantizePlan:
     orders: dict[str, Order]
     out: Destination
     course: Course
+    tuning: Tuning = USUAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +180,7 @@ class CalibratePlan:
         orders: Static recipes that ranges are wanted for, by alias.
         out: The folder that files go to.
         course: How it is carried out.
+        tuning: For which CPU, with which rewrites.
     """
 
     given: Given
@@ -185,6 +189,7 @@ class CalibratePlan:
     orders: dict[str, Order]
     out: Destination
     course: Course
+    tuning: Tuning = USUAL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +231,29 @@ class ProfilePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RepairPlan:
+    """A repair of a quantized model.
+
+    Attributes:
+        given: The model.
+        calibration: Rows to prove the steps on.
+        tuning: For which CPU, with which rewrites.
+        measures: Whether latency is measured, before and after.
+        timing: How.
+        out: Where the file goes.
+        course: How it is carried out.
+    """
+
+    given: Given
+    calibration: DataRequest | NoDataRequest
+    tuning: Tuning
+    measures: bool
+    timing: Timing
+    out: Destination
+    course: Course
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunPlan:
     """A run.
 
@@ -242,6 +270,7 @@ class RunPlan:
         allow_chance_accuracy: Whether to go on where the float model only guesses.
         out: Where the files go: a folder.
         course: How it is carried out.
+        tuning: For which CPU, with which rewrites.
     """
 
     given: Given
@@ -256,3 +285,4 @@ class RunPlan:
     allow_chance_accuracy: bool
     out: Destination
     course: Course
+    tuning: Tuning = USUAL

@@ -13,12 +13,14 @@ from onnxq.errors import InferenceError, Interrupted, OnnxqError
 from onnxq.findings import Finding
 from onnxq.measurements import Latency, Quality, SpeedRatio
 from onnxq.pipeline.arrivals import inference_rows, load_rows, store_inference
+from onnxq.pipeline.audits import explain_audit
 from onnxq.pipeline.bench import Bench, open_bench
 from onnxq.pipeline.foundation import Subject, predict_and_judge
+from onnxq.pipeline.interleaved import measure_together
 from onnxq.pipeline.plans import ProfilePlan
 from onnxq.pipeline.profile_entries import Entry, not_profiled, open_entries
 from onnxq.pipeline.reporting import SANDBOX, data_facts, measured_environment
-from onnxq.pipeline.timings import OPERATOR_RUNS, measure_together
+from onnxq.pipeline.timings import OPERATOR_RUNS
 from onnxq.pipeline.work_folders import work_folder
 from onnxq.providers import DEFAULT_PROVIDER, why_missing
 from onnxq.stages import (
@@ -189,7 +191,9 @@ def _time_and_describe(plan: ProfilePlan, bench: Bench, gathered: _Gathering) ->
     rows: list[ProfileRow] = list(gathered.lost)
     for case in gathered.cases:
         try:
-            rows.append(_timed_row(bench, case, study, ratios.get(case.key, ())))
+            row = _timed_row(bench, case, study, ratios.get(case.key, ()))
+            rows.append(row)
+            found = (*found, *explain_audit(case.key, row.audit))
         except Interrupted:
             raise
         except OnnxqError as error:
@@ -273,4 +277,5 @@ def _row(
         speed=speed,
         operators=operators.operators,
         fallback_share=operators.fallback_share,
+        audit=operators.audit,
     )

@@ -19,9 +19,11 @@ from onnxq.pipeline.arrivals import (
     store_inference,
 )
 from onnxq.pipeline.bench import Bench, open_bench
-from onnxq.pipeline.candidates import quantize, ranges_for, refused_row
+from onnxq.pipeline.blanks import Blank
+from onnxq.pipeline.candidates import ranges_for, refused_row
 from onnxq.pipeline.foundation import prepare
 from onnxq.pipeline.handing_over import check_destination, hand_over
+from onnxq.pipeline.partial import quantize
 from onnxq.pipeline.plans import Order, QuantizePlan
 from onnxq.pipeline.range_sources import calibrate_for, collect_ranges, given_ranges
 from onnxq.pipeline.reporting import (
@@ -109,7 +111,7 @@ def _open_site(plan: QuantizePlan, bench: Bench) -> _Site:
     declared = plan.given.declared
     rows = load_rows(bench, model, NoDataRequest(), plan.calibration, declared, split=False)
     _check_rows(plan, rows)
-    prepared = prepare(bench, converted)
+    prepared = prepare(bench, converted, plan.tuning)
     inputs = store_inference(
         bench,
         prepared.model,
@@ -166,7 +168,7 @@ def _float_row(site: _Site, alias: str) -> _Made:
 def _build(site: _Site, alias: str, order: Order, ranges: dict[str, str]) -> _Made:
     start = time.monotonic()
     try:
-        result = quantize(site.bench, site.prepared.model, alias, order, ranges, site.inputs)
+        result = quantize(_blank(site, ranges), alias, order)
     except Interrupted:
         raise
     except OnnxqError as error:
@@ -181,6 +183,16 @@ def _build(site: _Site, alias: str, order: Order, ranges: dict[str, str]) -> _Ma
         seconds=time.monotonic() - start,
     )
     return _Made(row, result.model.path, result.findings)
+
+
+def _blank(site: _Site, ranges: dict[str, str]) -> Blank:
+    return Blank(
+        bench=site.bench,
+        model=site.prepared.model,
+        inputs=site.inputs,
+        ranges=ranges,
+        tuning=site.plan.tuning,
+    )
 
 
 def _file(site: _Site, alias: str) -> str:
@@ -210,4 +222,5 @@ def _document(site: _Site, made: list[_Made]) -> Quantization:
         ),
         seconds=dict(site.bench.seconds),
         sandbox=SANDBOX,
+        tuning=plan.tuning,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from onnxq.audits import NotAudited
 from onnxq.calibrations import CalibrationEffort, Shard
 from onnxq.datasets.values import (
     CalibrationSet,
@@ -18,6 +19,7 @@ from onnxq.datasets.values import (
 from onnxq.findings import Finding
 from onnxq.measurements import Judged, Size
 from onnxq.models import OnnxModel
+from onnxq.pipeline.audits import explain_audit
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.candidates import Candidate, Outcome
 from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
@@ -89,7 +91,7 @@ def make_report(
             *bench.findings,
             *_findings(outcomes, timings),
             *find_twins(_digests(outcomes)),
-            *explain_target(environment),
+            *explain_target(environment, plan.tuning),
             *explain_limits(verdict),
         ),
         limits=limits,
@@ -98,6 +100,7 @@ def make_report(
         work_seconds=sum(bench.seconds.values()),
         sandbox=SANDBOX,
         interrupted=not timings.latencies,
+        tuning=plan.tuning,
     )
 
 
@@ -153,6 +156,7 @@ def _variant(plan: RunPlan, outcome: Outcome, timings: Timings, reference: str) 
         speed=timings.speed.get(outcome.alias, ()) if outcome.alias != reference else (),
         speed_over_given=timings.speed_over_given.get(outcome.alias, ()),
         operators=timings.operators.get(outcome.alias, ()),
+        audit=timings.audits.get(outcome.alias, NotAudited()),
         seconds=outcome.seconds,
     )
 
@@ -234,7 +238,12 @@ def _findings(outcomes: Sequence[Outcome], timings: Timings) -> tuple[Finding, .
     candidates = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
     own = [finding for candidate in candidates for finding in candidate.findings]
     slow = [finding for one in candidates for finding in explain_speed(one.alias, timings)]
-    return (*own, *slow, *timings.findings)
+    audited = [
+        finding
+        for alias, audit in timings.audits.items()
+        for finding in explain_audit(alias, audit)
+    ]
+    return (*own, *slow, *audited, *timings.findings)
 
 
 def _digests(outcomes: Sequence[Outcome]) -> dict[str, str]:

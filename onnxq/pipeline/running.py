@@ -6,11 +6,12 @@ from onnxq.documents import artefact_files
 from onnxq.errors import Interrupted
 from onnxq.isolation.ownership import RECIPES_FILE, SNIPPET_FILE
 from onnxq.pipeline.bench import open_bench
-from onnxq.pipeline.candidates import Candidate, Outcome, Site, build_candidates
+from onnxq.pipeline.candidates import Candidate, Outcome, build_candidates, open_site
 from onnxq.pipeline.foundation import lay_foundation
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.reporting import artefact_file, make_report
+from onnxq.pipeline.searching import search_further
 from onnxq.pipeline.timings import Timings, measure_candidates
 from onnxq.pipeline.work_folders import kept_files, work_folder
 from onnxq.recipe_files import render_recipes
@@ -38,8 +39,11 @@ def execute_plan(plan: RunPlan) -> Report:
         foundation = lay_foundation(plan, bench)
         outcomes: list[Outcome] = []
         try:
-            for outcome in build_candidates(Site(plan, bench, foundation)):
+            site = open_site(plan, bench, foundation)
+            for outcome in build_candidates(site):
                 outcomes.append(outcome)  # noqa: PERF402 - what is built so far, if interrupted
+            for outcome in search_further(site, tuple(outcomes)):
+                outcomes.append(outcome)  # noqa: PERF402 - likewise
             timings = measure_candidates(plan, bench, foundation, _candidates(outcomes))
         except Interrupted as stop:
             if outcomes:
@@ -59,13 +63,20 @@ def _write_output(plan: RunPlan, report: Report, candidates: Sequence[Candidate]
     alias = report.verdict.alias or report.reference
     paths = {artefact_file(plan.given.source, one.alias): one.model.path for one in candidates}
     models = {file: paths[file] for file in artefact_files(report)}
-    texts = {SNIPPET_FILE: serving_snippet(report, alias), RECIPES_FILE: _recipes_text(plan)}
+    texts = {
+        SNIPPET_FILE: serving_snippet(report, alias),
+        RECIPES_FILE: _recipes_text(plan, candidates),
+    }
     return hand_over(plan.out, models, report, texts)
 
 
-def _recipes_text(plan: RunPlan) -> str:
-    """Write down what was asked for, so that ``-r recipes.toml`` asks for the same."""
+def _recipes_text(plan: RunPlan, candidates: Sequence[Candidate]) -> str:
+    """Write down what was asked for and what a search found, so that ``-r recipes.toml`` builds it.
+
+    What was found is told by the nodes that stay float: building it again measures nothing.
+    """
+    found = {one.alias: order for one in candidates for order in one.rebuilt_by}
     return render_recipes(
         NamedRecipe(name=alias, recipe=order.recipe, scope=order.scope)
-        for alias, order in plan.orders.items()
+        for alias, order in {**plan.orders, **found}.items()
     )

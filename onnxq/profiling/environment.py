@@ -9,6 +9,7 @@ import psutil
 
 from onnxq.packages import list_packages
 from onnxq.reports import Environment
+from onnxq.targets import Target, detect_target
 
 _CPUINFO = Path("/proc/cpuinfo")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -28,17 +29,21 @@ def read_environment() -> Environment:
         The CPU, the instruction sets that matter to onnxruntime's kernels, the cores that this
         process may use, and versions of what is installed.
     """
-    cpuinfo = _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.exists() else ""
-    is_apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    cpuinfo = _read_cpuinfo()
     return Environment(
         cpu=parse_cpu_name(cpuinfo) or platform.processor() or platform.machine(),
-        isa=_APPLE_ISA if is_apple else parse_isa(cpuinfo),
+        isa=_isa(cpuinfo),
         cores=usable_cores(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         packages={one.name: one.version for one in list_packages() if one.version},
         load=psutil.getloadavg()[0],
     )
+
+
+def own_target() -> Target:
+    """Tell the kind of this machine's CPU."""
+    return detect_target(_isa(_read_cpuinfo()), platform.machine())
 
 
 def usable_cores() -> int:
@@ -94,6 +99,15 @@ def parse_isa(cpuinfo: str) -> tuple[str, ...]:
     facts = _first_core(cpuinfo)
     flags = set(facts.get("flags", facts.get("Features", "")).split())
     return tuple(name for name in _ISA if name in flags)
+
+
+def _read_cpuinfo() -> str:
+    return _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.exists() else ""
+
+
+def _isa(cpuinfo: str) -> tuple[str, ...]:
+    is_apple = platform.system() == "Darwin" and platform.machine() == "arm64"
+    return _APPLE_ISA if is_apple else parse_isa(cpuinfo)
 
 
 def _first_core(cpuinfo: str) -> dict[str, str]:

@@ -96,7 +96,7 @@ class _Course:
         self.tell(Progressed(LATENCY.name, min(max(spent, 0), total), total))
 
 
-def measure_latencies(
+def measure_latencies(  # noqa: PLR0913 - a clock, for tests, comes on top
     names: tuple[str, ...],
     open_candidate: OpenCandidate,
     *,
@@ -105,10 +105,11 @@ def measure_latencies(
     budget_s: float,
     tell: Tell,
     clock: Callable[[], float] = time.monotonic,
+    least_blocks: int = LEAST_BLOCKS,
 ) -> LatencyStudy:
     """Measure models in blocks of turns until their ratios to the first are known to 2 %.
 
-    Five blocks are made whatever they take; more are added while a ratio is not settled and
+    Some blocks are made whatever they take; more are added while a ratio is not settled and
     the budget allows another.
 
     Args:
@@ -119,6 +120,8 @@ def measure_latencies(
         budget_s: Wall time for all of it.
         tell: Told of progress after each round.
         clock: Seconds; passes while a turn is asked for.
+        least_blocks: Blocks that are made whatever they take; two at least. With fewer than the
+            default intervals are wide, and values good enough to choose what to measure well.
 
     Returns:
         The study. A model whose process failed is dropped from it, the others go on.
@@ -133,7 +136,7 @@ def measure_latencies(
     block_s = 0.0
     while True:
         measurements = LatencyMeasurements(_without(names, dropped), threads, batch_rows, blocks)
-        missing = LEAST_BLOCKS - len(blocks)
+        missing = least_blocks - len(blocks)
         if missing <= 0 and (block_s > course.left_s() or _all_settled(measurements)):
             break
         began_s = clock()

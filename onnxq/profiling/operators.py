@@ -1,52 +1,33 @@
-"""The stage that times the operators of the graph that onnxruntime really runs."""
+"""The stage that times the operators of the graph that onnxruntime really runs, and audits it."""
 
-import re
 import statistics
-from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 import numpy as np
-from msgspec import Struct
 
+from onnxq.audits import Audit, NotAudited
+from onnxq.errors import InferenceError
 from onnxq.events import Tell
 from onnxq.integer_tensors import quantize_feeds
-from onnxq.measurements import COMPILED_SUFFIX, OperatorTime
-from onnxq.providers import DEFAULT_PROVIDER, PROVIDERS
-from onnxq.runtime import count_left_nodes, name_failures, open_session, session_options
+from onnxq.measurements import NodeTime, OperatorTime
+from onnxq.profiling.auditing import audit_run
+from onnxq.profiling.environment import own_target
+from onnxq.profiling.profile_events import ProfileEvent, read_profile, times_of_runs
+from onnxq.providers import DEFAULT_PROVIDER
+from onnxq.runtime import (
+    SessionOptions,
+    count_left_nodes,
+    name_failures,
+    open_session,
+    session_options,
+    write_optimized_to,
+)
 from onnxq.stages import ProfileOperatorsRequest, ProfileOperatorsResult
 
-_NODE = "Node"
-_KERNEL_SUFFIX = "_kernel_time"
-_RUN = "model_run"
 _NS_PER_US = 1000.0
-_PART_NUMBER = re.compile(rf"(?<={COMPILED_SUFFIX})_\d+$")
-"""Of ``OpenVINO-EP-subgraph_1``."""
-
-
-class ProfileEvent(Struct, frozen=True):
-    """An event of onnxruntime's profile; the file holds more than this.
-
-    Attributes:
-        cat: ``Node`` for operators, ``Session`` for whole runs.
-        name: The node's name and what was timed, or ``model_run``.
-        ts: Start, microseconds.
-        dur: Microseconds.
-        args: Of nodes: ``op_name`` is the operator's type.
-    """
-
-    cat: str
-    name: str
-    ts: int = 0
-    dur: int = 0
-    args: dict[str, object] = {}
-
-    @property
-    def end(self) -> int:
-        """End, microseconds."""
-        return self.ts + self.dur
+_DUMPED = "optimized.onnx"
 
 
 def profile_operators(
@@ -54,23 +35,58 @@ def profile_operators(
     folder: Path,
     tell: Tell,  # noqa: ARG001 - the signature of a stage
 ) -> ProfileOperatorsResult:
-    """Time operators with onnxruntime's own profiler, at one thread.
+    """Time operators with onnxruntime's own profiler, at one thread, and audit what ran.
 
     The profiler itself takes some microseconds a node, which its times contain: they say where
     the time goes, not how much of it there is.
 
     Args:
         request: The model, the rows of one inference, and how often to run it.
-        folder: Where the profile is written; it is removed.
+        folder: Where the profile and the optimized graph are written; they are removed.
         tell: Not told anything.
 
     Returns:
-        Operator types of the optimized graph, longest first.
+        Operator types of the optimized graph, longest first, and its nodes. Of another provider
+        than the default one there is no audit: it does not tell what it runs.
 
     Raises:
         InferenceError: If the model cannot be loaded, or a run fails.
     """
     options = session_options()
+    dumped = folder / _DUMPED
+    unaudited = ""
+    if request.provider == DEFAULT_PROVIDER:
+        write_optimized_to(options, dumped)
+    else:
+        unaudited = f"{request.provider} does not tell what it runs"
+    try:
+        events = _profile(request, folder, options)
+    except InferenceError as error:
+        if unaudited:
+            raise
+        # What can be run, but not written, is timed all the same.
+        unaudited = error.message
+        events = _profile(request, folder, session_options())
+    nodes = time_nodes(events)
+    audit: Audit = NotAudited(reason=unaudited)
+    if not unaudited:
+        signed_is_fast = own_target().name == "arm64"
+        model = Path(request.model.path)
+        audit, nodes = audit_run(dumped, model, events, nodes, signed_is_fast=signed_is_fast)
+    for path in folder.glob(f"{_DUMPED}*"):
+        path.unlink()
+    return ProfileOperatorsResult(
+        operators=sum_operators(events),
+        nodes=nodes,
+        audit=audit,
+        fallback_share=fallback_share(request.model.path, request.provider),
+    )
+
+
+def _profile(
+    request: ProfileOperatorsRequest, folder: Path, options: SessionOptions
+) -> tuple[ProfileEvent, ...]:
+    """Run a model with the profiler on; the profile is read and removed."""
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
     session = open_session(request.model.path, options, provider=request.provider)
@@ -80,12 +96,9 @@ def profile_operators(
         for _ in range(request.runs + 1):  # the first is dropped
             session.run(None, inputs)
     profile = Path(session.end_profiling())
-    events = msgspec.json.decode(profile.read_bytes(), type=list[ProfileEvent])
+    events = read_profile(profile)
     profile.unlink()
-    return ProfileOperatorsResult(
-        operators=sum_operators(events),
-        fallback_share=fallback_share(request.model.path, request.provider),
-    )
+    return events
 
 
 def fallback_share(model: str, provider: str) -> float:
@@ -122,48 +135,35 @@ def sum_operators(events: Iterable[ProfileEvent]) -> tuple[OperatorTime, ...]:
         Operator types, longest first. The time of an operator that holds others (``If``,
         ``Loop``, ``Scan``) is without theirs.
     """
-    events = tuple(events)
-    starts = sorted(event.ts for event in events if event.name == _RUN)
-    runs = len(starts)
-    totals: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * runs)
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    kernels = [e for e in events if e.cat == _NODE and e.name.endswith(_KERNEL_SUFFIX)]
-    for event, own_us in _own_times(kernels):
-        operator = _operator(event)
-        totals[operator][bisect_right(starts, event.ts) - 1] += own_us
-        names[operator].add(event.name)
-    times = {name: _NS_PER_US * statistics.median(own[1:]) for name, own in totals.items()}
+    totals: defaultdict[str, list[float]] = defaultdict(list)
+    counts: Counter[str] = Counter()
+    for (_, operator), runs_us in times_of_runs(events).items():
+        counts[operator] += 1
+        others = totals[operator] or [0.0] * len(runs_us)
+        totals[operator] = [one + other for one, other in zip(runs_us, others, strict=True)]
+    times = {operator: _typical_ns(runs_us) for operator, runs_us in totals.items()}
     total = sum(times.values()) or 1.0
     rows = [
-        OperatorTime(operator=name, count=len(names[name]), ns=ns, share=ns / total)
+        OperatorTime(operator=name, count=counts[name], ns=ns, share=ns / total)
         for name, ns in times.items()
     ]
     return tuple(sorted(rows, key=lambda row: (-row.ns, row.operator)))
 
 
-def _operator(event: ProfileEvent) -> str:
-    """Name an operator; the parts of a graph that a provider compiles are numbered, and summed."""
-    operator = str(event.args.get("op_name", ""))
-    default = PROVIDERS[DEFAULT_PROVIDER]
-    if event.args.get("provider", default) == default:
-        return operator
-    return _PART_NUMBER.sub("", operator)
+def time_nodes(events: Iterable[ProfileEvent]) -> tuple[NodeTime, ...]:
+    """Read a profile node by node.
+
+    Args:
+        events: As :func:`sum_operators` takes them.
+
+    Returns:
+        Nodes in the order in which they first ran, each with its own time.
+    """
+    return tuple(
+        NodeTime(name=name, operator=operator, ns=_typical_ns(runs_us))
+        for (name, operator), runs_us in times_of_runs(events).items()
+    )
 
 
-def _own_times(events: Iterable[ProfileEvent]) -> list[tuple[ProfileEvent, int]]:
-    """Return each event with its time less that of the events right inside it, microseconds."""
-    ordered = sorted(events, key=lambda event: (event.ts, -event.dur))
-    own = [event.dur for event in ordered]
-    around: list[int] = []
-    for number, event in enumerate(ordered):
-        while around and not _holds(ordered[around[-1]], event):
-            around.pop()
-        if around:
-            own[around[-1]] -= event.dur
-        around.append(number)
-    return list(zip(ordered, own, strict=True))
-
-
-def _holds(outer: ProfileEvent, inner: ProfileEvent) -> bool:
-    """Tell whether one event lies within another that does not start after it."""
-    return inner.ts < outer.end and inner.end <= outer.end
+def _typical_ns(runs_us: list[float]) -> float:
+    return _NS_PER_US * statistics.median(runs_us[1:])

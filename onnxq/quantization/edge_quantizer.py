@@ -1,4 +1,9 @@
-"""onnxruntime's ``QDQQuantizer``, told what to quantize and with which scales."""
+"""onnxruntime's ``QDQQuantizer``, told what to quantize and with which scales.
+
+It stays the engine; three of its loops over channels are replaced, by
+:mod:`onnxq.quantization.channel_rounding`, and one over nodes, by
+:mod:`onnxq.quantization.indexed_model`. They return what they returned.
+"""
 
 import os
 from dataclasses import dataclass
@@ -6,16 +11,27 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from onnxruntime.quantization import QDQQuantizer, QuantType
+from onnxruntime.quantization.base_quantizer import QuantizationParams
 from onnxruntime.quantization.calibrate import TensorData
-from onnxruntime.quantization.quant_utils import add_infer_metadata
+from onnxruntime.quantization.qdq_quantizer import QDQQuantTensorType, QDQTensorQuantizedValue
+from onnxruntime.quantization.quant_utils import (
+    TENSOR_NAME_QUANT_SUFFIX,
+    QuantizedValue,
+    QuantizedValueType,
+    add_dequant_output_suffix,
+    add_dequant_suffix,
+    add_infer_metadata,
+)
 
 from onnxq.errors import QuantizationError
 from onnxq.graph.operator_kinds import QDQ_OPERATORS
+from onnxq.quantization.channel_rounding import raise_for_biases, round_channels, usual_scales
+from onnxq.quantization.indexed_model import IndexedModel
 from onnxq.ranges import TensorRange
 from onnxq.recipe_kinds import Activation
 
@@ -58,6 +74,7 @@ class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
 
     def __init__(self, proto: onnx.ModelProto, plan: EdgePlan, activation: Activation) -> None:
         self._plan = plan
+        self.tensors_to_quantize: dict[str, Any] = {}
         is_symmetric = activation == "int16"
         super().__init__(
             model=proto,
@@ -75,6 +92,7 @@ class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
                 "TensorQuantOverrides": plan.scales,
             },
         )
+        self.model = IndexedModel(proto)
 
     def is_tensor_per_channel(
         self, tensor_name: str, default_axis: int, op_type: str | None = None
@@ -108,6 +126,78 @@ class EdgeQuantizer(QDQQuantizer):  # type: ignore[misc]  # untyped base
             super().quantize_output_same_as_input(output_name, input_name, node_name)
         else:
             self.quantize_activation_tensor(output_name)
+
+    def _calc_initializer_quant_params(self) -> dict[str, QuantizationParams]:
+        """Choose scale and zero point of each constant; per channel in one expression a weight."""
+        marked = self.tensors_to_quantize
+        ours = {
+            name: info.axis
+            for name, info in marked.items()
+            if info.tensor_type is QDQQuantTensorType.WEIGHT
+            and info.axis is not None
+            and info.data_type == TensorProto.FLOAT
+            and name not in self._plan.scales
+        }
+        self.tensors_to_quantize = {n: info for n, info in marked.items() if n not in ours}
+        chosen: dict[str, QuantizationParams] = super()._calc_initializer_quant_params()
+        self.tensors_to_quantize = marked
+        for name, axis in ours.items():
+            scales = usual_scales(numpy_helper.to_array(self.initializers[name]), axis)
+            chosen[name] = QuantizationParams(
+                zero_point=np.zeros(scales.shape, np.int8),
+                scale=scales,
+                quant_type=self.weight_qType,
+                axis=axis,
+            )
+        return chosen
+
+    def _adjust_weight_scale_for_int32_bias(
+        self,
+        input_scale: Any,  # noqa: ANN401 - an array of onnxruntime's
+        weight_scale: Any,  # noqa: ANN401
+        weight_name: str,
+        bias_tp: onnx.TensorProto,
+        is_per_channel: bool,  # noqa: FBT001 - onnxruntime passes it by position
+    ) -> tuple[bool, Any]:
+        """Raise scales of weights until the bias fits int32."""
+        biases = numpy_helper.to_array(bias_tp)
+        if not is_per_channel or weight_scale.shape != biases.shape:
+            told: tuple[bool, Any] = super()._adjust_weight_scale_for_int32_bias(
+                input_scale, weight_scale, weight_name, bias_tp, is_per_channel
+            )
+            return told
+        raised = raise_for_biases(weight_scale, float(input_scale), biases)
+        return not np.array_equal(raised, weight_scale), raised
+
+    def _add_qdq_nodes_for_initializer(self, weight_proto: onnx.TensorProto) -> None:
+        """Store a constant as integers, and dequantize it; per channel in one expression."""
+        name = weight_proto.name
+        params = self.initializer_quant_params[name]
+        axis = params.get("axis")
+        if (
+            axis is None
+            or name in self.quantized_value_map
+            or params["quant_type"] != TensorProto.INT8
+            or params["zero_point"].any()
+        ):
+            super()._add_qdq_nodes_for_initializer(weight_proto)
+            return
+        written = self._make_scale_zp_initializers(name, params)
+        weights = numpy_helper.to_array(weight_proto)
+        integers = numpy_helper.from_array(
+            round_channels(weights, params["scale"], axis), f"{name}{TENSOR_NAME_QUANT_SUFFIX}"
+        )
+        self.model.add_initializer(integers)
+        scale, zero_point = written.scale.name, written.zero_point.name
+        dequantized = add_dequant_output_suffix(name)
+        self.model.replace_input_of_all_nodes(name, dequantized)
+        self._create_dq_node(
+            integers.name, dequantized, add_dequant_suffix(name), scale, zero_point, axis=axis
+        )
+        value = QuantizedValue(
+            name, integers.name, scale, zero_point, QuantizedValueType.Initializer, axis=axis
+        )
+        self.quantized_value_map[name] = QDQTensorQuantizedValue(value, None, None)
 
     def quantize_sorted(self) -> onnx.ModelProto:
         """Quantize, and put the nodes into topological order, as the specification asks for."""

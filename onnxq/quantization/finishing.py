@@ -15,11 +15,12 @@ from onnx import ModelProto
 
 from onnxq.errors import InferenceError, QuantizationError
 from onnxq.findings import Finding
-from onnxq.graph import load_proto, model_size, write_proto
+from onnxq.graph import load_proto, write_proto
 from onnxq.graph.cleaning import clean, merge_equal_initializers
 from onnxq.graph.edits import initializers_of
 from onnxq.graph.gates import check_structure
 from onnxq.graph.integer_count import Kind, QuantizedCount, count_quantized
+from onnxq.graph.model_files import written_size
 from onnxq.graph.rewrites import FOR_QUANTIZERS
 from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Size
@@ -174,7 +175,7 @@ def write_finished(
         destination.unlink()
         message = f"the quantized model does not load: {error.message}"
         raise QuantizationError(message, code="OQ172", hint=error.hint) from error
-    return QuantizedModel(model=model, size=model_size(destination), count=count, io=io)
+    return QuantizedModel(model=model, size=written_size(finished, destination), count=count, io=io)
 
 
 def check_counted(count: QuantizedCount) -> None:

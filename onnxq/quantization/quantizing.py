@@ -1,6 +1,5 @@
 """The stage that quantizes: one prepared model, one recipe, one file."""
 
-import shutil
 from pathlib import Path
 
 from onnxq.errors import QuantizationError
@@ -49,9 +48,7 @@ def quantize(
     check_fits(request.recipe, request.scope)
     original = load_proto(request.model.path)
     check_scope(original, request.scope)
-    source = _copy_model(request.model, folder / "source")
-    quantized = _quantize_by(request, source, folder / "quantized.onnx")
-    shutil.rmtree(source.parent)
+    quantized = _quantize_by(request, folder / "quantized.onnx")
     if request.scope.strict:
         check_strict(original, quantized, request.scope)
     before = zero_share(original)
@@ -70,27 +67,20 @@ def quantize(
     )
 
 
-def _quantize_by(request: QuantizeRequest, source: Path, destination: Path) -> QuantizedModel:
+def _quantize_by(request: QuantizeRequest, destination: Path) -> QuantizedModel:
+    source = Path(request.model.path)
     match request.recipe:
         case StaticQdq() as recipe:
             ranges = _read_ranges(Path(request.ranges), request.model)
             return quantize_static_qdq(
-                source, destination, recipe, ranges, request.scope, request.tuning
+                source, destination, recipe, ranges, request.scope, request.tuning, request.slow
             )
         case DynamicInt8() as recipe:
-            return quantize_dynamic_int8(source, destination, recipe, request.scope)
+            return quantize_dynamic_int8(source, destination, recipe, request.scope, request.tuning)
         case WeightOnly() as recipe:
             return quantize_weights(source, destination, recipe, request.scope)
         case Float16():
             return quantize_half(source, destination, request.scope)
-
-
-def _copy_model(model: OnnxModel, folder: Path) -> Path:
-    """Copy a model to where quantizers may write beside it, as those of onnxruntime do."""
-    folder.mkdir()
-    for path in (model.path, *model.side_files):
-        shutil.copyfile(path, folder / Path(path).name)
-    return folder / Path(model.path).name
 
 
 def _read_ranges(path: Path, model: OnnxModel) -> TensorRanges:

@@ -10,8 +10,10 @@ node runs in float between its pairs, so it tells what 16 bits would keep, for e
 such kernels. It needs opset 21.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 
@@ -23,9 +25,9 @@ from onnxq.graph.qdq_edges import QdqEdges, find_qdq_edges
 from onnxq.graph.scoped_nodes import wish_for
 from onnxq.graph.tensor_flow import trace_tensors
 from onnxq.integer_tensors import IntegerTensor
+from onnxq.quantization.channel_findings import describe_channels, describe_widened
 from onnxq.quantization.channel_scales import (
     ChannelScales,
-    describe_channels,
     scale_overrides,
     settle_channel_scales,
 )
@@ -46,10 +48,13 @@ from onnxq.quantization.lifting import lift_opset
 from onnxq.quantization.usable_ranges import make_usable
 from onnxq.ranges import TensorRange, TensorRanges
 from onnxq.recipe_kinds import EVERYTHING, KeepFloat, QuantizationScope, StaticQdq
+from onnxq.targets import TARGETS
 from onnxq.tunings import USUAL, Tuning
 
 _OPSET_OF_INT16 = 21
 _LEVELS = {"uint8": 255, "int16": 65534}
+_BESIDE_FLOAT = "what it reads or is read by stays float"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def quantize_static_qdq(
@@ -59,6 +64,7 @@ def quantize_static_qdq(
     ranges: TensorRanges,
     scope: QuantizationScope = EVERYTHING,
     tuning: Tuning = USUAL,
+    slow: Mapping[str, str] = _NOTHING,
 ) -> QuantizedModel:
     """Quantize a prepared model with calibrated ranges.
 
@@ -70,6 +76,8 @@ def quantize_static_qdq(
         ranges: Of this very model, recipe and scope, as calibration wrote them.
         scope: What of the model, and what its interface becomes.
         tuning: For which CPU, with which rewrites of the quantized graph.
+        slow: Why nodes stay float that could be quantized, by first output; the ranges are those
+            of the scope without them.
 
     Returns:
         The quantized model, with a reason for each node that stayed float.
@@ -85,13 +93,17 @@ def quantize_static_qdq(
     edges = find_qdq_edges(original.graph, scope, kept_float=ranges.kept_float)
     _check_applies(edges, scope)
     check_ranges(original.graph, edges, ranges)
+    known = ranges.ranges
+    if slow:
+        edges = _leave_float(original.graph, edges, scope, (*ranges.kept_float, *slow), slow)
+        _check_applies(edges, scope)
+        known = {name: known[leader] for name, leader in edges.leaders.items()}
     proto = load_for_quantizer(source)
     if recipe.activation == "int16":
         proto = lift_opset(proto, _OPSET_OF_INT16, destination.parent)
-    usable = make_usable(
-        proto.graph, edges, ranges.ranges, is_symmetric=recipe.activation == "int16"
-    )
-    scales = _channel_scales(proto.graph, edges, recipe, usable, scope)
+    usable = make_usable(proto.graph, edges, known, is_symmetric=recipe.activation == "int16")
+    saturates = TARGETS[tuning.target].int8_saturates and recipe.activation == "uint8"
+    scales = _channel_scales(proto.graph, edges, recipe, usable, scope, saturates=saturates)
     plan = _plan(proto.graph, edges, recipe, usable, scales)
     finished = finish_quantized(quantize_edges(proto, plan, recipe.activation), original)
     count = _with_reasons(count_quantized(finished, original, "static", scope), original, edges)
@@ -100,12 +112,30 @@ def quantize_static_qdq(
     rewritten = rewrite_integers(finished, tuning)
     written = write_finished(rewritten.proto, original, destination, count, io)
     names = {node.output[0]: node.name for node in original.graph.node}
-    findings = (finding for one in scales for finding in describe_channels(one))
+    findings = [finding for one in scales for finding in describe_channels(one)]
+    findings += [*describe_widened(scales), *rewritten.findings]
     return replace(
-        written.noting(*findings, *rewritten.findings, *describe_bodies(original.graph)),
+        written.noting(*findings, *describe_bodies(original.graph)),
         followers=frozenset(names[output] for output in edges.nodes),
         remarks={names[output]: reason for output, reason in edges.left_float.items()},
     )
+
+
+def _leave_float(
+    graph: onnx.GraphProto,
+    edges: QdqEdges,
+    scope: QuantizationScope,
+    kept_float: Collection[str],
+    slow: Mapping[str, str],
+) -> QdqEdges:
+    """Find the edges again, with some nodes in float for the sake of time.
+
+    What is integer then was integer before, so that its ranges are known.
+    """
+    found = find_qdq_edges(graph, scope, kept_float=kept_float)
+    reasons = {name: slow.get(name, reason) for name, reason in found.left_float.items()}
+    followed = dict.fromkeys(edges.nodes - found.nodes, _BESIDE_FLOAT)
+    return replace(found, left_float=followed | reasons | dict(slow))
 
 
 def _with_interface(
@@ -126,6 +156,8 @@ def _channel_scales(
     recipe: StaticQdq,
     ranges: dict[str, TensorRange],
     scope: QuantizationScope,
+    *,
+    saturates: bool,
 ) -> tuple[ChannelScales, ...]:
     levels = _LEVELS[recipe.activation]
     return tuple(
@@ -134,6 +166,7 @@ def _channel_scales(
             node,
             input_scale=(ranges[node.input[0]].high - ranges[node.input[0]].low) / levels,
             per_channel=_is_per_channel(node, recipe, scope),
+            saturates=saturates,
         )
         for node in graph.node
         if node.output[0] in edges.nodes and node.op_type in WEIGHTED

@@ -17,6 +17,7 @@ import onnx
 from onnx import numpy_helper
 
 from onnxq.graph.edits import initializers_of
+from onnxq.graph.gate_bounds import find_gate_bounds
 from onnxq.graph.integer_nodes import activation_bounds
 from onnxq.graph.operator_kinds import ABSORBED, WEIGHTED
 from onnxq.graph.qdq_edges import QdqEdges
@@ -52,7 +53,7 @@ def make_usable(
         that have one leader stay equal. Those that calibration chose are changed only where they
         have no width.
     """
-    bounds = {} if is_symmetric else _absorbed_bounds(graph, edges)
+    bounds = {} if is_symmetric else _bounds(graph, edges)
     fitting = {
         name: _fit(one, bounds.get(edges.leaders[name], _UNBOUNDED), is_symmetric=is_symmetric)
         for name, one in ranges.items()
@@ -83,10 +84,10 @@ def _stand_in(width: float, bounds: _Bounds, is_symmetric: bool) -> TensorRange:
     )
 
 
-def _absorbed_bounds(graph: onnx.GraphProto, edges: QdqEdges) -> dict[str, _Bounds]:
-    """Return what absorbed Relu and Clip nodes let through, by leader of their results."""
+def _bounds(graph: onnx.GraphProto, edges: QdqEdges) -> dict[str, _Bounds]:
+    """Return what absorbed Relu and Clip nodes, or gates, let through, by leader."""
     flow = trace_tensors(graph)
-    found: dict[str, _Bounds] = {}
+    found: dict[str, _Bounds] = find_gate_bounds(flow, edges)
     for node in flow.nodes:
         if node.op_type in ABSORBED and node.output[0] in edges.nodes:
             leader = edges.leaders[node.output[0]]

@@ -225,7 +225,16 @@ def _in_blocks(
     )
 
 
-def _rewrite_gather(node: NodeProto, channels: Channels, _: WeightOnly) -> tuple[int, str]:
+def store_table(node: NodeProto, channels: Channels) -> tuple[int, str]:
+    """Let a Gather look up rows of int8, each with a scale of its own.
+
+    Args:
+        node: A Gather of the top graph.
+        channels: Where weights are stored.
+
+    Returns:
+        8 and nothing, or 0 and why the table stays float.
+    """
     name = node.input[0]
     tensor = channels.editor.initializers.get(name)
     if tensor is None:
@@ -249,6 +258,10 @@ def _rewrite_gather(node: NodeProto, channels: Channels, _: WeightOnly) -> tuple
         _node("Mul", [floats, factors], out, editor.fresh(f"{node.name}_Mul")),
     )
     return 8, ""
+
+
+def _rewrite_gather(node: NodeProto, channels: Channels, _: WeightOnly) -> tuple[int, str]:
+    return store_table(node, channels)
 
 
 REWRITES: Final[dict[str, Callable[[NodeProto, Channels, WeightOnly], tuple[int, str]]]] = {

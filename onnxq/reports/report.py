@@ -12,6 +12,7 @@ from onnxq.measurements import Latency
 from onnxq.reports.facts import DataFacts, Environment, NoData, NotCalibrated, SourceFacts
 from onnxq.reports.variants import Variant
 from onnxq.reports.verdict import Limits, Verdict
+from onnxq.tunings import USUAL, Tuning
 
 SCHEMA = "onnxq/report/1"
 
@@ -41,6 +42,7 @@ class Report(Struct, frozen=True, kw_only=True):
         interrupted: Whether the run was cut short.
         files: SHA-256 of each file that was written beside the report, by name; empty in a
             report that was not written.
+        tuning: For which CPU the models were made, with which rewrites.
     """
 
     schema: str = SCHEMA
@@ -63,6 +65,7 @@ class Report(Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     files: dict[str, str] = {}
     calibration: CalibrationEffort | NotCalibrated = NotCalibrated()
+    tuning: Tuning = USUAL
 
 
 def report_to_json(report: Report) -> bytes:

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from onnxq.audits import Audit, NotAudited
 from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Latency, OperatorTime, Quality, Size, SpeedRatio
 
@@ -49,6 +50,7 @@ class Measured(Struct, frozen=True, kw_only=True, tag="ok"):
         speed_over_given: Ratio to the model as it was given, one per thread count.
         operators: Where the time goes at one thread.
         seconds: Wall time to build it.
+        audit: What onnxruntime really runs of it.
     """
 
     alias: str
@@ -60,6 +62,7 @@ class Measured(Struct, frozen=True, kw_only=True, tag="ok"):
     speed_over_given: tuple[SpeedRatio, ...]
     operators: tuple[OperatorTime, ...]
     seconds: float
+    audit: Audit = NotAudited()
 
 
 class Unusable(Struct, frozen=True, kw_only=True, tag="unusable"):

@@ -54,6 +54,13 @@ from onnxq.stages.judging import (
     PredictRequest,
     PredictResult,
 )
+from onnxq.stages.placing import (
+    PLACE,
+    FloatRegion,
+    NodePlacement,
+    PlaceRequest,
+    PlaceResult,
+)
 from onnxq.stages.probing import PROBE, ProbeRequest, ProbeResult
 from onnxq.stages.quantizing import (
     GATE,
@@ -62,6 +69,13 @@ from onnxq.stages.quantizing import (
     GateResult,
     QuantizeRequest,
     QuantizeResult,
+)
+from onnxq.stages.repairing import (
+    REPAIR,
+    KernelCount,
+    RepairRequest,
+    RepairResult,
+    RepairStep,
 )
 from onnxq.stages.stage import Conversation, Stage
 from onnxq.stages.timing import (
@@ -76,6 +90,7 @@ from onnxq.stages.timing import (
     Turn,
     TurnTimes,
 )
+from onnxq.stages.tuning import LIST_REWRITES, ListRewritesRequest, ListRewritesResult
 
 __all__ = [
     "CALIBRATE",
@@ -87,13 +102,16 @@ __all__ = [
     "INSPECT",
     "JUDGE",
     "LATENCY",
+    "LIST_REWRITES",
     "LOAD_ROWS",
+    "PLACE",
     "PREDICT",
     "PREPARE",
     "PROBE",
     "PROFILE_OPERATORS",
     "PROVIDERS",
     "QUANTIZE",
+    "REPAIR",
     "SIDE_FILES",
     "STAGES",
     "CalibrateRequest",
@@ -106,20 +124,27 @@ __all__ = [
     "EstimateRequest",
     "EstimateResult",
     "FitAnswer",
+    "FloatRegion",
     "GateRequest",
     "GateResult",
     "InspectRequest",
     "InspectResult",
     "JudgeRequest",
     "JudgeResult",
+    "KernelCount",
     "LatencyChildRequest",
     "ListProvidersRequest",
     "ListProvidersResult",
+    "ListRewritesRequest",
+    "ListRewritesResult",
     "LoadRowsRequest",
     "LoadRowsResult",
     "NamedNode",
     "NoDataRequest",
+    "NodePlacement",
     "NotCompared",
+    "PlaceRequest",
+    "PlaceResult",
     "PredictRequest",
     "PredictResult",
     "PrepareRequest",
@@ -132,6 +157,9 @@ __all__ = [
     "QuantizeResult",
     "QuantizedTensor",
     "RangesAsked",
+    "RepairRequest",
+    "RepairResult",
+    "RepairStep",
     "SideFilesRequest",
     "SideFilesResult",
     "Stage",
@@ -153,10 +181,13 @@ STAGES: tuple[Stage[Any, Any], ...] = (
     PREDICT,
     JUDGE,
     PROFILE_OPERATORS,
+    PLACE,
     PROVIDERS,
     ESTIMATE,
     INSPECT,
     PROBE,
+    LIST_REWRITES,
+    REPAIR,
 )
 """What a child carries out once and ends."""
 

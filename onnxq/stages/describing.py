@@ -2,9 +2,10 @@
 
 from msgspec import Struct
 
+from onnxq.audits import Audit, NotAudited
 from onnxq.datasets.values import DataRequest
 from onnxq.integer_tensors import IntegerTensor
-from onnxq.measurements import Size
+from onnxq.measurements import NodeTime, Size
 from onnxq.models import OnnxModel
 from onnxq.sources import InputDeclaration
 from onnxq.stages.arriving import NoDataRequest
@@ -131,6 +132,8 @@ class InspectResult(Struct, frozen=True, kw_only=True):
         reference: The float model that weights were compared with; empty for none.
         data_fit: Whether the rows fit, question by question; empty where there were none.
         nodes: Every node in graph order, those of subgraphs included.
+        audit: What was found in the graph that onnxruntime runs, where that was asked for.
+        kernels: The nodes of that graph in the order in which they ran.
     """
 
     model: OnnxModel
@@ -146,6 +149,8 @@ class InspectResult(Struct, frozen=True, kw_only=True):
     reference: str = ""
     data_fit: tuple[FitAnswer, ...] = ()
     nodes: tuple[NamedNode, ...] = ()
+    audit: Audit = NotAudited()
+    kernels: tuple[NodeTime, ...] = ()
 
 
 INSPECT = Stage("inspect", "onnxq.inspecting:inspect_model", InspectRequest, InspectResult)

@@ -20,6 +20,8 @@ class QuantizeRequest(Struct, frozen=True, kw_only=True):
         ranges: Path of the ranges for a static recipe; empty for any other.
         scope: What of the model, and what its interface becomes.
         tuning: For which CPU, with which rewrites.
+        slow: Why nodes stay float that a static recipe could quantize, by first output: they were
+            measured. The ranges are those of the scope without them.
     """
 
     model: OnnxModel
@@ -27,6 +29,7 @@ class QuantizeRequest(Struct, frozen=True, kw_only=True):
     ranges: str = ""
     scope: QuantizationScope = EVERYTHING
     tuning: Tuning = USUAL
+    slow: dict[str, str] = {}
 
 
 class QuantizeResult(Struct, frozen=True, kw_only=True):
@@ -65,12 +68,14 @@ class GateRequest(Struct, frozen=True, kw_only=True):
         inputs: Path of an ``.npy`` array by input name: the rows of one inference, as the
             prepared model takes them.
         io: The candidate's integer inputs and outputs.
+        tuning: For which CPU it was made.
     """
 
     candidate: OnnxModel
     original: OnnxModel
     inputs: dict[str, str]
     io: tuple[IntegerTensor, ...] = ()
+    tuning: Tuning = USUAL
 
 
 class GateResult(Struct, frozen=True, kw_only=True):
@@ -78,9 +83,11 @@ class GateResult(Struct, frozen=True, kw_only=True):
 
     Attributes:
         gates: What it passed, in order.
+        findings: What was noticed.
     """
 
     gates: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 QUANTIZE = Stage(

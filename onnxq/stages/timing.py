@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
+from onnxq.audits import Audit, NotAudited
 from onnxq.integer_tensors import IntegerTensor
-from onnxq.measurements import OperatorTime
+from onnxq.measurements import NodeTime, OperatorTime
 from onnxq.models import OnnxModel
 from onnxq.stages.stage import Conversation, Stage
 
@@ -33,10 +34,14 @@ class ProfileOperatorsResult(Struct, frozen=True, kw_only=True):
         operators: Longest first.
         fallback_share: Share of the nodes that the default provider ran instead of the one asked
             for, as :func:`onnxq.profiling.operators.fallback_share` counts them.
+        nodes: The same times node by node, in the order in which they first ran.
+        audit: What was found in the graph that ran.
     """
 
     operators: tuple[OperatorTime, ...]
     fallback_share: float = 0.0
+    nodes: tuple[NodeTime, ...] = ()
+    audit: Audit = NotAudited()
 
 
 class ListProvidersRequest(Struct, frozen=True):

@@ -7,10 +7,11 @@ Python does what its arguments say.
 
 from onnxq.verbs.calibrating import calibrate, merge
 from onnxq.verbs.converting import convert
-from onnxq.verbs.describing import doctor, inspect, recipes
+from onnxq.verbs.describing import doctor, inspect, recipes, rewrites
 from onnxq.verbs.planning import plan
 from onnxq.verbs.profiling import profile
 from onnxq.verbs.quantizing import quantize
+from onnxq.verbs.repairing import repair
 from onnxq.verbs.running import run
 
 __all__ = [
@@ -23,5 +24,7 @@ __all__ = [
     "profile",
     "quantize",
     "recipes",
+    "repair",
+    "rewrites",
     "run",
 ]

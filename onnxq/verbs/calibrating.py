@@ -21,6 +21,7 @@ from onnxq.verbs.asking import (
     lower_limit,
     opened_model,
 )
+from onnxq.verbs.asking_tuning import ask_tuning
 from onnxq.verbs.option_types import (
     ClassesText,
     FolderPath,
@@ -32,10 +33,12 @@ from onnxq.verbs.option_types import (
     OperatorText,
     PreprocessText,
     RecipeText,
+    RewriteText,
     RowCount,
     RowsText,
     ShardText,
     StatisticsPath,
+    TargetText,
     WeightsPath,
 )
 from onnxq.verbs.verb import verb
@@ -66,6 +69,9 @@ def calibrate(  # noqa: PLR0913 - one keyword an option, as on the command line
     skip_operator: tuple[OperatorText, ...] = (),
     keep_float: tuple[GlobText, ...] = (),
     io: InterfaceText = "float",
+    target: TargetText = "auto",
+    rewrite: tuple[RewriteText, ...] = (),
+    skip_rewrite: tuple[RewriteText, ...] = (),
     seed: int = 0,
     out: FolderPath = "onnxq-out",
     overwrite: bool = False,
@@ -99,6 +105,10 @@ def calibrate(  # noqa: PLR0913 - one keyword an option, as on the command line
         skip_operator: Leave operators of these types float.
         keep_float: Leave nodes float whose names match one of these GLOBs.
         io: ``uint8`` or ``int8`` makes float inputs and outputs integers.
+        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
+            ``auto`` for this machine's.
+        rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
+        skip_rewrite: Rewrites that are left out.
         seed: Of random probes.
         out: The output folder.
         overwrite: Replace a folder that onnxq did not write.
@@ -135,6 +145,7 @@ def calibrate(  # noqa: PLR0913 - one keyword an option, as on the command line
     orders = _ask_static(
         recipe, operator=operator, skip_operator=skip_operator, keep_float=keep_float, io=io
     )
+    tuning = ask_tuning(target=target, rewrite=rewrite, skip_rewrite=skip_rewrite, tell=tell)
     destination = _ask_folder(out, overwrite=overwrite, named=recipe)
     with opened_model(
         model,
@@ -153,6 +164,7 @@ def calibrate(  # noqa: PLR0913 - one keyword an option, as on the command line
             orders=orders,
             out=destination,
             course=ask_course("calibrate", model, command, tell),
+            tuning=tuning,
         )
 
 
@@ -171,6 +183,9 @@ def merge(  # noqa: PLR0913 - one keyword an option, as on the command line
     skip_operator: tuple[OperatorText, ...] = (),
     keep_float: tuple[GlobText, ...] = (),
     io: InterfaceText = "float",
+    target: TargetText = "auto",
+    rewrite: tuple[RewriteText, ...] = (),
+    skip_rewrite: tuple[RewriteText, ...] = (),
     seed: int = 0,
     out: FolderPath = "onnxq-out",
     overwrite: bool = False,
@@ -192,6 +207,10 @@ def merge(  # noqa: PLR0913 - one keyword an option, as on the command line
         skip_operator: Leave operators of these types float.
         keep_float: Leave nodes float whose names match one of these GLOBs.
         io: ``uint8`` or ``int8`` makes float inputs and outputs integers.
+        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
+            ``auto`` for this machine's.
+        rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
+        skip_rewrite: Rewrites that are left out.
         seed: Of random probes.
         out: The output folder.
         overwrite: Replace a folder that onnxq did not write.
@@ -211,6 +230,7 @@ def merge(  # noqa: PLR0913 - one keyword an option, as on the command line
     orders = _ask_static(
         recipe, operator=operator, skip_operator=skip_operator, keep_float=keep_float, io=io
     )
+    tuning = ask_tuning(target=target, rewrite=rewrite, skip_rewrite=skip_rewrite, tell=tell)
     destination = _ask_folder(out, overwrite=overwrite, named=(*recipe, *parts))
     with opened_model(
         model,
@@ -229,6 +249,7 @@ def merge(  # noqa: PLR0913 - one keyword an option, as on the command line
             orders=orders,
             out=destination,
             course=ask_course("merge", model, command, tell),
+            tuning=tuning,
         )
 
 

@@ -10,6 +10,7 @@ from onnxq.verbs.calibrating import calibrate, merge
 from onnxq.verbs.converting import convert
 from onnxq.verbs.profiling import profile
 from onnxq.verbs.quantizing import quantize
+from onnxq.verbs.repairing import repair
 from onnxq.verbs.running import run
 
 _PLANS: dict[str, Callable[..., Plan]] = {
@@ -19,6 +20,7 @@ _PLANS: dict[str, Callable[..., Plan]] = {
     "calibrate": calibrate.plan,
     "merge": merge.plan,
     "profile": profile.plan,
+    "repair": repair.plan,
 }
 
 
@@ -27,7 +29,7 @@ def plan(verb: str, model: object, **options: object) -> Plan:
     """Say what a verb would do, and about what it would cost; nothing is done.
 
     Args:
-        verb: ``run``, ``convert``, ``quantize``, ``calibrate``, ``merge`` or ``profile``.
+        verb: ``run``, ``convert``, ``quantize``, ``calibrate``, ``merge``, ``profile`` or ``repair``.
         model: As for that verb.
         options: As for that verb.
 

@@ -21,6 +21,7 @@ from onnxq.verbs.asking import (
     opened_model,
     refuse,
 )
+from onnxq.verbs.asking_tuning import ask_tuning
 from onnxq.verbs.option_types import (
     ClassesText,
     FolderPath,
@@ -33,8 +34,10 @@ from onnxq.verbs.option_types import (
     PreprocessText,
     RangesPath,
     RecipeText,
+    RewriteText,
     RowCount,
     RowsText,
+    TargetText,
     WeightsPath,
 )
 from onnxq.verbs.verb import verb
@@ -66,6 +69,9 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
     keep_float: tuple[GlobText, ...] = (),
     io: InterfaceText = "float",
     strict: bool = False,
+    target: TargetText = "auto",
+    rewrite: tuple[RewriteText, ...] = (),
+    skip_rewrite: tuple[RewriteText, ...] = (),
     seed: int = 0,
     out: FolderPath = "onnxq-out",
     overwrite: bool = False,
@@ -100,6 +106,10 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         keep_float: Leave nodes float whose names match one of these GLOBs.
         io: ``uint8`` or ``int8`` makes float inputs and outputs integers.
         strict: A node that was asked for and stays float is an error.
+        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
+            ``auto`` for this machine's.
+        rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
+        skip_rewrite: Rewrites that are left out.
         seed: Of random probes.
         out: The output folder, or one ``.onnx`` file for one recipe.
         overwrite: Replace a folder or file that onnxq did not write.
@@ -141,6 +151,7 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         io=io,
         strict=strict,
     )
+    tuning = ask_tuning(target=target, rewrite=rewrite, skip_rewrite=skip_rewrite, tell=tell)
     destination = ask_destination(
         out, overwrite=overwrite, named=(*recipe, *([ranges] if ranges else []))
     )
@@ -170,6 +181,7 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
             orders=orders,
             out=destination,
             course=ask_course("quantize", model, command, tell),
+            tuning=tuning,
         )
 
 

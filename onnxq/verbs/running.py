@@ -24,6 +24,7 @@ from onnxq.verbs.asking import (
     opened_model,
     refuse,
 )
+from onnxq.verbs.asking_tuning import ask_tuning
 from onnxq.verbs.option_types import (
     ClassesText,
     DropText,
@@ -37,10 +38,12 @@ from onnxq.verbs.option_types import (
     OperatorText,
     PreprocessText,
     RecipeText,
+    RewriteText,
     RowCount,
     RowsText,
     SizeText,
     SpeedupText,
+    TargetText,
     WeightsPath,
 )
 from onnxq.verbs.verb import verb
@@ -78,6 +81,9 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
     keep_float: tuple[GlobText, ...] = (),
     io: InterfaceText = "float",
     strict: bool = False,
+    target: TargetText = "auto",
+    rewrite: tuple[RewriteText, ...] = (),
+    skip_rewrite: tuple[RewriteText, ...] = (),
     max_drop: DropText = "",
     min_speedup: SpeedupText = "",
     max_size: SizeText = "",
@@ -117,12 +123,16 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         cache_dir: Where statistics of calibrations are kept and found again.
         cache: Keep and look for them.
         recipe: Recipes by alias, name or file; default: fp32, int8 and int8-dynamic where they
-            apply.
+            apply, and what a search then finds to be faster.
         operator: Quantize operators of these types only.
         skip_operator: Leave operators of these types float.
         keep_float: Leave nodes float whose names match one of these GLOBs.
         io: ``uint8`` or ``int8`` makes float inputs and outputs integers.
         strict: A node that was asked for and stays float is an error.
+        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
+            ``auto`` for this machine's.
+        rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
+        skip_rewrite: Rewrites that are left out.
         max_drop: Largest acceptable drop of the metric, such as ``1pp``.
         min_speedup: Least ratio that counts as fast, such as ``1.5x``.
         max_size: Largest acceptable file, such as ``20MB``.
@@ -152,6 +162,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
         io=io,
         strict=strict,
     )
+    tuning = ask_tuning(target=target, rewrite=rewrite, skip_rewrite=skip_rewrite, tell=tell)
     calibrating = ask_calibrating(
         calib_rows=calib_rows,
         histogram_sample=histogram_sample,
@@ -194,6 +205,7 @@ def run(  # noqa: PLR0913 - one keyword an option, as on the command line
             allow_chance_accuracy=allow_chance_accuracy,
             out=destination,
             course=ask_course("run", model, command, tell),
+            tuning=tuning,
         )
 
 

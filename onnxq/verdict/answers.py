@@ -18,6 +18,7 @@ from onnxq.verdict.words import (
     limit_option,
     limit_words,
     metric_words,
+    pace_words,
     size_words,
     speed_detail,
 )
@@ -46,7 +47,7 @@ def answer_ship(accurate: Sequence[Weighed], field: Field, count: int) -> Verdic
         kind="ship",
         alias=candidate.alias,
         sentence=f"Ship {candidate.alias} on this CPU: {_gain(candidate, field)}, {change}.",
-        detail=f"{speed_detail(candidate)} {inside}",
+        detail=f"{speed_detail(candidate)} {inside}{_passed_over(field)}",
         candidates=count,
         limits_met=True,
     )
@@ -103,11 +104,28 @@ def answer_no_labels(fast: Sequence[Measured], field: Field) -> Verdict:
         kind="no_labels",
         alias=candidate.alias,
         sentence=f"{missing}: {named}; {near}.",
-        detail=f"{speed_detail(candidate)} Give labelled rows with --data to have it judged.",
+        detail=(
+            f"{speed_detail(candidate)}{_passed_over(field)} Give labelled rows with --data to "
+            "have it judged."
+        ),
         candidates=len(fast),
         limits_met=not broken,
         broken_limits=broken,
     )
+
+
+def _passed_over(field: Field) -> str:
+    """Name the candidates that are not fast, and how fast they are, where another one is.
+
+    Args:
+        field: All candidates.
+
+    Returns:
+        A sentence with a space before it; empty where every candidate is fast.
+    """
+    slow = [one for one in field.candidates if one.speed and not field.is_fast(one)]
+    told = [f"{one.alias} ({pace_words(one.speed[0], field.threshold)})" for one in slow]
+    return f" Not fast: {', '.join(told)}." if told else ""
 
 
 def _fastest_of(weighed: Sequence[Weighed]) -> Weighed:

@@ -18,11 +18,13 @@ from sample_documents import (
     providers_profile,
     quantization,
     recipes,
+    repair,
     shard_calibration,
     small_plan,
     unchecked_conversion,
+    unmeasured_repair,
 )
-from sample_inspections import DOCTOR, DOCTOR_WITH_FILE, INSPECTION
+from sample_inspections import AUDIT, DOCTOR, DOCTOR_WITH_FILE, INSPECTION, KERNELS
 from sample_reports import SAMPLES
 
 from onnxq.cli.main import onnxq
@@ -36,12 +38,14 @@ from onnxq.cli.render_plan import render_plan
 from onnxq.cli.render_profile import render_profile
 from onnxq.cli.render_quantization import render_quantization
 from onnxq.cli.render_recipes import render_recipes
+from onnxq.cli.render_repair import render_repair
 from onnxq.cli.screen import Screen
 from onnxq.errors import DatasetError
 
 FOLDER = Path(__file__).parents[1] / "goldens"
 FILES = ("report.json", "resnet18.fp32.onnx", "resnet18.int8.onnx", "serve.py")
 CALIBRATED = ("report.json", "resnet18.ranges.json", "resnet18.statistics")
+REPAIRED = ("modelopt.repaired.onnx", "report.json")
 BUILT = ("report.json", "resnet18.int4-weights.onnx", "resnet18.int8.onnx")
 SCREENS = {
     "80": Screen(columns=80),
@@ -76,6 +80,10 @@ def quantized(screen: Screen) -> str:
     return render_quantization(quantization(), screen, out="onnxq-out", files=BUILT)
 
 
+def repaired(screen: Screen) -> str:
+    return render_repair(repair(), screen, out="onnxq-out", files=REPAIRED)
+
+
 def calibrated(screen: Screen) -> str:
     return render_calibration(calibration(), screen, out="onnxq-out", files=CALIBRATED)
 
@@ -106,6 +114,7 @@ HELPS = (
     ("run",),
     ("convert",),
     ("quantize",),
+    ("repair",),
     ("calibrate",),
     ("merge",),
     ("profile",),
@@ -118,6 +127,7 @@ HELPS = (
 DOCUMENTS: dict[str, Callable[[Screen], str]] = {
     "conversion": converted,
     "quantization": quantized,
+    "repair": repaired,
     "calibration": calibrated,
     "profile": partial(render_profile, profile()),
     "plan": planned,
@@ -141,6 +151,16 @@ GOLDENS: dict[str, Callable[[], str]] = {
         for name in ("80", "80-ascii", "120")
     },
     **{
+        f"inspection-runtime-{name}.txt": partial(
+            render_inspection,
+            replace(INSPECTION, quantized=(), audit=AUDIT, kernels=KERNELS),
+            "resnet18.int8.onnx",
+            SCREENS[name],
+            everything=True,
+        )
+        for name in ("80", "120")
+    },
+    **{
         f"doctor-{name}.txt": partial(render_doctor, DOCTOR, SCREENS[name])
         for name in ("80", "120")
     },
@@ -155,6 +175,14 @@ GOLDENS: dict[str, Callable[[], str]] = {
     "quantization-file-80.txt": partial(
         render_quantization,
         quantization(),
+        SCREENS["80"],
+        out="small.onnx",
+        files=("small.onnx",),
+        everything=True,
+    ),
+    "repair-everything-80.txt": partial(
+        render_repair,
+        unmeasured_repair(),
         SCREENS["80"],
         out="small.onnx",
         files=("small.onnx",),

@@ -28,6 +28,7 @@ from onnxq.documents import (
     Profile,
     Profiled,
     Quantization,
+    Repair,
     Unavailable,
 )
 from onnxq.findings import Finding
@@ -45,6 +46,7 @@ from onnxq.reports import (
     Skipped,
     Unusable,
 )
+from onnxq.stages.repairing import KernelCount, RepairStep
 
 CREATED = "2026-11-21T07:00:00Z"
 STATIC = "static-uint8-int8-perchannel-mse"
@@ -212,6 +214,122 @@ def quantization() -> Quantization:
         seconds={"prepare": 0.8, "calibrate": 4.0, "quantize": 3.5},
         sandbox="landlock, rlimits",
         calibration=EFFORT,
+    )
+
+
+def repair() -> Repair:
+    """Steps of every kind: equal, not equal, and one that was not kept."""
+    source = replace(
+        SOURCE,
+        given="modelopt.onnx",
+        framework="onnx",
+        exporter="",
+        quantized_already="QDQ, int8 activations, float weights",
+    )
+    return Repair(
+        onnxq="0.1.0",
+        created=CREATED,
+        command=("onnxq", "repair", "modelopt.onnx", "--calib", "train.npz"),
+        environment=ENVIRONMENT,
+        source=source,
+        data=CALIBRATION,
+        target="x86-vnni",
+        artefact=replace(INT8.artefact, file="modelopt.repaired.onnx"),
+        size_before=FP32.artefact.size,
+        steps=(
+            RepairStep(
+                name="fold weights behind Q",
+                slug="fold-weights",
+                exactness="bit-exact",
+                subjects=21,
+                shown=("/stem/Conv", "/layer1/Conv"),
+                is_equal=True,
+                sqnr_db=200.0,
+                unrounded_db=28.4,
+                why="a float weight behind Q takes four times the room",
+            ),
+            RepairStep(
+                name="shift activations to uint8",
+                slug="shift-activations",
+                exactness="bit-exact",
+                subjects=42,
+                shown=("/stem/Conv_output_0",),
+                is_equal=False,
+                is_equal_optimized=True,
+                sqnr_db=52.5,
+                unrounded_db=28.4,
+                why="onnxruntime multiplies uint8 by int8 quickly on x86",
+            ),
+            RepairStep(
+                name="complete output pairs of residual connections",
+                slug="complete-outputs",
+                exactness="approximate",
+                subjects=8,
+                shown=("/layer1/Add",),
+                is_equal=False,
+                sqnr_db=46.25,
+                unrounded_db=27.9,
+                note="8 ranges were taken from the rows",
+            ),
+            RepairStep(
+                name="absorb Clip",
+                slug="absorb-clip",
+                exactness="bit-exact",
+                subjects=2,
+                shown=(),
+                is_equal=False,
+                sqnr_db=31.0,
+                unrounded_db=22.9,
+                left_out="outputs changed, and they must not",
+            ),
+        ),
+        is_equal=False,
+        sqnr_db=46.25,
+        optimized_sqnr_db=41.5,
+        given_optimized_sqnr_db=43.1,
+        unrounded_db_before=28.4,
+        unrounded_db=27.9,
+        before=KernelCount(integer=0, floats=21, conversions=84),
+        after=KernelCount(integer=21, floats=0, conversions=2),
+        latencies_before=FP32.latencies,
+        latencies_after=INT8.latencies,
+        speed=INT8.speed,
+        out="/data/onnxq-out",
+        findings=(Finding(code="OQ153", subject="x", message="the batch axis is fixed at 1"),),
+        seconds={"convert": 0.4, "repair": 9.1, "measure latency": 20.0},
+        sandbox="landlock, rlimits",
+        files={"modelopt.repaired.onnx": "0" * 64},
+    )
+
+
+def unmeasured_repair() -> Repair:
+    """Steps that changed no bit, on random rows, without measuring."""
+    done = repair()
+    return replace(
+        done,
+        command=("onnxq", "repair", "modelopt.onnx", "--no-measure"),
+        data=NoData(),
+        steps=done.steps[:2],
+        is_equal=True,
+        sqnr_db=200.0,
+        optimized_sqnr_db=200.0,
+        unrounded_db=28.4,
+        latencies_before=(),
+        latencies_after=(),
+        speed=(),
+        findings=(),
+    )
+
+
+def unloadable_repair() -> Repair:
+    """The given model could not be loaded with onnxruntime's optimizations, so was not timed."""
+    return replace(
+        repair(),
+        given_failure="QLinearAdd: Scale and Zero-point must be a scalar",
+        given_optimized_sqnr_db=0.0,
+        before=KernelCount(integer=0, floats=0, conversions=0),
+        latencies_before=(),
+        speed=(),
     )
 
 

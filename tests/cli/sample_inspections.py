@@ -2,9 +2,10 @@
 
 from sample_reports import ENVIRONMENT, SOURCE
 
+from onnxq.audits import AddedNode, Island, RuntimeAudit, SlowKernel
 from onnxq.doctoring import Cache, Doctor, NoFile
 from onnxq.file_advice import FileAdvice
-from onnxq.measurements import Size
+from onnxq.measurements import NodeTime, Size
 from onnxq.models import OnnxModel
 from onnxq.packages import Package
 from onnxq.stages import InspectResult, QuantizedTensor
@@ -44,6 +45,74 @@ DYNAMIC = QuantizedTensor(
     scale_max=0.0,
     zero_point_min=0,
     zero_point_max=0,
+)
+SIGNED_CONV = Island(
+    place="between",
+    nodes=("conv",),
+    operators=("Conv",),
+    reason="the activations of Conv are int8: the kernels here take uint8, and onnxruntime turns "
+    "one into the other only where one node reads it",
+    fix="Let onnxq rewrite it: onnxq repair FILE.",
+    macs=385_500_000,
+    ns=10.0e6,
+)
+AUDIT = RuntimeAudit(
+    kernels=125,
+    macs=1_814_100_000,
+    integer_macs=1_043_100_000,
+    ns=40.0e6,
+    islands=(
+        SIGNED_CONV,
+        SIGNED_CONV,
+        Island(
+            place="end",
+            nodes=("a", "b", "c", "d", "e"),
+            operators=("Tanh", "Mul", "Add", "Erf", "Div"),
+            reason="onnxruntime has no integer kernel for Tanh",
+            fix="",
+            macs=0,
+            ns=3.2e6,
+        ),
+        Island(
+            place="between",
+            nodes=(),
+            operators=(),
+            reason="integers are only brought from one scale to another",
+            fix="Let onnxq rewrite it: onnxq repair FILE.",
+            macs=0,
+            ns=0.8e6,
+        ),
+    ),
+    added=(
+        AddedNode(
+            name="Transpose",
+            operator="Transpose",
+            reason="integer convolutions and pools run with the channels last",
+            ns=0.4e6,
+        ),
+    )
+    * 2,
+    slow=(
+        SlowKernel(
+            name="head",
+            operator="QGemm",
+            reason="the weights of QGemm are uint8: only int8 has fast code here",
+            fix="Let onnxq rewrite it: onnxq repair FILE.",
+            macs=512_000,
+            ns=4.0e6,
+        ),
+    ),
+)
+KERNELS = (
+    NodeTime(name="x_QuantizeLinear", operator="QuantizeLinear", ns=0.1e6, arithmetic="conversion"),
+    NodeTime(
+        name="conv_token_1",
+        operator="QLinearConv",
+        ns=0.6e6,
+        covers=("conv", "relu"),
+        macs=115_600_000,
+        arithmetic="integer",
+    ),
 )
 INSPECTION = InspectResult(
     model=OnnxModel(

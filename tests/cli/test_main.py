@@ -16,6 +16,7 @@ from sample_documents import (
     profile,
     quantization,
     recipes,
+    repair,
 )
 from sample_inspections import DOCTOR, INSPECTION
 from sample_reports import DYNAMIC, FP32, INT8, interrupted, report, shipping
@@ -31,6 +32,7 @@ ANSWERS = {
     "run": shipping(),
     "convert": conversion(),
     "quantize": quantization(),
+    "repair": repair(),
     "calibrate": calibration(),
     "merge": merged_calibration(),
     "profile": profile(),
@@ -115,7 +117,8 @@ def test_every_flag_arrives(calls, capfd):
         "--limit 9 --seed 7 -o out --overwrite --no-check --allow-chance-accuracy --trust "
         "--signature serve --metric top5 --judge-output logits --operator Conv --operator MatMul "
         "--skip-operator Softmax --keep-float head/* --io uint8 --strict --calib-rows auto "
-        "--histogram-sample 8 --max-memory 2GB --cache-dir kept --no-cache"
+        "--histogram-sample 8 --max-memory 2GB --cache-dir kept --no-cache --target x86 "
+        "--rewrite a --skip-rewrite b --skip-rewrite c"
     )
     words = line.split()
     assert main(words) == 0
@@ -157,6 +160,9 @@ def test_every_flag_arrives(calls, capfd):
         "max_memory": "2GB",
         "cache_dir": "kept",
         "cache": False,
+        "target": "x86",
+        "rewrite": ("a",),
+        "skip_rewrite": ("b", "c"),
         "command": ("onnxq", *words),
     }
     capfd.readouterr()
@@ -175,6 +181,36 @@ def test_the_flags_of_the_calibrating_verbs_arrive(calls, capfd):
     assert (asked["histogram_sample"], asked["cache"], asked["cache_dir"]) == (1, True, "")
     assert merged == ("m.onnx", ("a.statistics", "b.statistics"))
     assert quantized["ranges"] == "m.ranges.json"
+    capfd.readouterr()
+
+
+def test_the_flags_of_repair_arrive(calls, capfd):
+    line = (
+        "repair m.onnx --input t:Nx8:int64:0..9 --calib c.npz --preprocess zero-one --map x=images "
+        "--limit 9 --target arm64 --rewrite a --skip-rewrite b --no-measure --threads 2 --batch 4 "
+        "--seconds 3 --seed 7 -o out --overwrite"
+    )
+    assert main(line.split()) == 0
+    ((name, args, options),) = calls
+    assert (name, args) == ("repair", ("m.onnx",))
+    del options["tell"], options["command"]
+    assert options == {
+        "input": ("t:Nx8:int64:0..9",),
+        "calib": "c.npz",
+        "preprocess": "zero-one",
+        "map": ("x=images",),
+        "limit": 9,
+        "target": "arm64",
+        "rewrite": ("a",),
+        "skip_rewrite": ("b",),
+        "measure": False,
+        "threads": (2,),
+        "batch": 4,
+        "seconds": 3.0,
+        "seed": 7,
+        "out": "out",
+        "overwrite": True,
+    }
     capfd.readouterr()
 
 
@@ -220,6 +256,8 @@ def test_json_is_alone_on_stdout_and_is_the_report(capfdbinary):
         ("run m.onnx", "report"),
         ("convert m.keras", "conversion"),
         ("quantize m.onnx", "quantization"),
+        ("repair m.onnx", "repair"),
+        ("repair m.onnx --plan", "plan"),
         ("calibrate m.onnx --calib c.npz", "calibration"),
         ("merge m.onnx a.statistics b.statistics", "calibration"),
         ("calibrate m.onnx --plan", "plan"),
@@ -245,6 +283,7 @@ def test_documents_are_tagged_by_kind(capfd, words, kind):
     [
         ("convert m.keras", "Equal to the source within 2.1e-06"),
         ("quantize m.onnx", "18 of 21 nodes quantized"),
+        ("repair m.onnx", "rounding noise 27.9 dB below the outputs"),
         ("calibrate m.onnx", "Calibrated  256 rows, 14 tensors watched, 1 pass"),
         (
             "merge m.onnx a.statistics",
@@ -269,6 +308,7 @@ def test_verbs_print_text(capfd, words, said):
     [
         "convert m",
         "quantize m",
+        "repair m",
         "calibrate m",
         "merge m p",
         "profile m",

@@ -17,6 +17,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "run": ("model",),
     "convert": ("model",),
     "quantize": ("model",),
+    "repair": ("model",),
     "calibrate": ("model",),
     "merge": ("model", "parts"),
     "profile": ("models",),
@@ -24,7 +25,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "doctor": ("file",),
 }
 WITH_SETTINGS = [name for name in SUBJECTS if name != "doctor"]
-PLANNED = ["run", "convert", "quantize", "calibrate", "merge", "profile"]
+PLANNED = ["run", "convert", "quantize", "repair", "calibrate", "merge", "profile"]
 NOT_TYPED = {"tell", "command"}
 
 

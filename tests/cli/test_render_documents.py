@@ -18,9 +18,12 @@ from sample_documents import (
     providers_profile,
     quantization,
     recipes,
+    repair,
     shard_calibration,
     small_plan,
     unchecked_conversion,
+    unloadable_repair,
+    unmeasured_repair,
 )
 from sample_reports import DYNAMIC, DYNAMIC_TIMES, FP32, FP32_TIMES, INT8, estimate
 
@@ -34,6 +37,7 @@ from onnxq.cli.render_plan import render_plan
 from onnxq.cli.render_profile import render_profile
 from onnxq.cli.render_quantization import render_quantization
 from onnxq.cli.render_recipes import render_recipe, render_recipes
+from onnxq.cli.render_repair import render_repair
 from onnxq.cli.screen import Screen
 from onnxq.findings import Finding
 from onnxq.measurements import SpeedRatio
@@ -45,6 +49,10 @@ DRAWN = {
     "unchecked": lambda screen: render_conversion(unchecked_conversion(), screen),
     "quantization": lambda screen: render_quantization(quantization(), screen),
     "everything": lambda screen: render_quantization(quantization(), screen, everything=True),
+    "repair": lambda screen: render_repair(repair(), screen, files=("a.onnx",)),
+    "every step": lambda screen: render_repair(repair(), screen, everything=True),
+    "unloadable": lambda screen: render_repair(unloadable_repair(), screen),
+    "unmeasured": lambda screen: render_repair(unmeasured_repair(), screen),
     "calibration": lambda screen: render_calibration(calibration(), screen, files=("a",)),
     "every range": lambda screen: render_calibration(
         replace(calibration(), effort=STOPPED_EARLY), screen, everything=True
@@ -160,6 +168,65 @@ def test_nothing_built_is_nothing_to_profile():
     text = render_quantization(lost, Screen())
     assert "Next" not in text
     assert "Wrote nothing." in text
+
+
+# Repair.
+
+
+def test_a_repair_says_how_much_faster_and_how_near():
+    text = flowed(DRAWN["repair"](Screen(columns=120)))
+    assert "faster (1 thread CPU, ±" in text
+    assert "rounding noise 27.9 dB below the outputs, 28.4 before" in text
+    assert "21 of 21 convolutions and matrix products on integer kernels, 0 of 21 before" in text
+    assert "onnxq profile modelopt.onnx /data/onnxq-out/modelopt.repaired.onnx --data" in text
+
+
+def test_every_step_says_what_it_did_to_the_outputs():
+    text = flowed(DRAWN["repair"](Screen(columns=120)))
+    assert "fold weights behind Q 21 bit-exact 28.4 equal" in text
+    assert "shift activations to uint8 42 bit-exact 28.4 equal on integers" in text
+    assert "8 approximate 27.9 46.2 dB 1" in text
+    assert "absorb Clip 2 bit-exact 22.9 left out 2" in text
+    assert "8 ranges were taken from the rows." in text
+    assert "Left out: outputs changed, and they must not." in text
+    assert "four times the room" not in text
+
+
+def test_everything_says_what_each_step_is_good_for_and_where():
+    text = flowed(DRAWN["every step"](Screen(columns=120)))
+    assert "four times the room. At /stem/Conv, /layer1/Conv and 19 more." in text
+
+
+def test_a_repair_that_was_not_measured_says_so():
+    text = flowed(DRAWN["unmeasured"](Screen()))
+    assert "Repaired, not measured; outputs equal to the last bit." in text
+    assert "compared on random rows; --calib takes yours" in text
+    assert "1 thread" not in text
+
+
+def test_a_model_that_could_not_be_loaded_has_no_time_to_compare_with():
+    text = flowed(DRAWN["unloadable"](Screen(columns=120)))
+    assert "It can be loaded now, as the given model cannot" in text
+    assert "as given 46.8 - 0 of 0 0 - - 28.4" in text
+    assert "speed" not in text
+
+
+def test_nothing_to_repair_is_said_and_nothing_comes_next():
+    text = flowed(render_repair(replace(unmeasured_repair(), steps=()), Screen()))
+    assert "Nothing was changed" in text
+    assert "Step by step" not in text
+    assert "Next" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1.0, "As fast as before (1 thread CPU, 95% interval"), (0.5, "Slower than before, 0.50")],
+)
+def test_a_repair_that_brought_nothing_says_so(value, said):
+    ratio = estimate(value, 0.01)
+    speed = (SpeedRatio(threads=1, clock="cpu", ratio=ratio, wall_ratio=ratio),)
+    once = {"latencies_before": FP32.latencies[:1], "latencies_after": INT8.latencies[:1]}
+    assert said in flowed(render_repair(replace(repair(), speed=speed, **once), Screen()))
 
 
 # Profile.

@@ -91,6 +91,25 @@ def test_real_file_computes_what_keras2_did(door, shared, tmp_path, name):
     assert ("DepthwiseConv2D.groups" in finding.message) == (name == "vww")
 
 
+def test_real_autoencoder_keeps_nothing_but_gemm_and_relu(door, shared, tmp_path):
+    """Keras 2's BatchNormalization behind a Dense arrives as Mul and Add, which stay float."""
+    from onnxq.events import tell_nobody  # noqa: PLC0415 - beside the others
+    from onnxq.graph import read_model  # noqa: PLC0415
+    from onnxq.preparation import prepare  # noqa: PLC0415
+    from onnxq.stages import PrepareRequest  # noqa: PLC0415
+
+    door.convert(shared / "models" / REAL_FILES["ad01"], tmp_path / "made.onnx")
+    made = read_model(tmp_path / "made.onnx")
+    (tmp_path / "work").mkdir()
+    prepared = prepare(PrepareRequest(model=made), tmp_path / "work", tell_nobody)
+    assert prepared.model.operators == {"Gemm": 10, "Relu": 9}
+    (fed,) = made.signature.inputs
+    rows = {fed.name: np.load(shared / "models" / "keras2_reference_io.npz")["ad01_x"]}
+    expected, found = (door.open_predict(m.path)(rows) for m in (made, prepared.model))
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, atol=1e-5 * max(1, abs(array).max()))
+
+
 def test_temporary_copy_is_gone(door, write_as_keras2, tmp_path):
     layers = [door.layers.Input((6, 6, 2)), door.layers.DepthwiseConv2D(3, name="old")]
     convert(door, write_as_keras2(layers, old={"groups": 1}))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from onnxq.conversion.tf2onnx_graphs import (
@@ -138,3 +139,23 @@ def test_loops_are_counted():
     assert (finding.code, finding.fix) == ("OQ159", "unroll it")
     assert finding.message.startswith("1 loop of")
     assert loop_findings(returned(), "net", "") == ()
+
+
+def test_a_padding_of_zeros_is_not_mistaken_for_that_of_the_pool():
+    """onnxruntime 1.31 would, of ZeroPadding2D in front of MaxPooling2D, with its optimizations."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Pad", ["a", "pads"], ["padded"]),
+            helper.make_node("MaxPool", ["padded"], ["most"], kernel_shape=[2, 2], strides=[2, 2]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, [1, 1, 2, 2])],
+        [helper.make_tensor_value_info("most", TensorProto.FLOAT, [1, 1, 2, 2])],
+        [numpy_helper.from_array(np.array([0, 0, 1, 1, 0, 0, 1, 1]), "pads")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    shape = (1, 1, 2, 2)
+    finished = finish(proto, (Port(name="a", shape=shape),), (Port(name="most", shape=shape),))
+    session = onnxruntime.InferenceSession(finished.SerializeToString())
+    (most,) = session.run(None, {"a": np.full(shape, -1.0, np.float32)})
+    np.testing.assert_array_equal(most, np.zeros(shape))

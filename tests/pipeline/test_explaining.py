@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
+from onnxq.audits import Island, RuntimeAudit
 from onnxq.estimates import Estimate, exact
 from onnxq.measurements import Latency, OperatorTime, SpeedRatio
 from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
 from onnxq.pipeline.timings import Timings
 from onnxq.reports import Environment, Verdict
+from onnxq.tunings import USUAL, Tuning
 
 
 def timings(low, value, high, *operators, cpu_ns=9.9e6):
@@ -36,6 +40,28 @@ def test_slower_says_because():
     assert finding.evidence["share_ConvInteger"] == 0.91
 
 
+def audited(measured):
+    island = Island(
+        place="between", nodes=("t",), operators=("Tanh",), reason="no kernel for Tanh", fix="",
+        macs=0, ns=9.0,
+    )  # fmt: skip
+    audit = RuntimeAudit(kernels=9, macs=1, integer_macs=1, ns=20.0, islands=(island,))
+    return replace(measured, audits={"int8": audit})
+
+
+def test_slower_because_of_what_the_audit_found():
+    (finding,) = explain_speed("int8", audited(timings(0.5, 0.6, 0.7, CONV_INTEGER)))
+    assert finding.message == (
+        "0.60x the speed of fp32 at 1 thread because 45% of its time is in float operators beside "
+        "integer ones: no kernel for Tanh."
+    )
+
+
+def test_audits_of_profiles_that_exceed_the_latency_blame_nothing():
+    (finding,) = explain_speed("int8", audited(timings(0.5, 0.6, 0.7, CONV_INTEGER, cpu_ns=5e6)))
+    assert "because" not in finding.message
+
+
 def test_faster_says_nothing():
     assert explain_speed("int8", timings(1.9, 2.0, 2.1, CONV_INTEGER)) == ()
 
@@ -61,13 +87,20 @@ def environment(*isa):
 
 
 def test_cpu_without_vnni_is_warned_of():
-    (finding,) = explain_target(environment("avx2"))
+    (finding,) = explain_target(environment("avx2"), Tuning(target="x86"))
     assert finding.code == "OQ204"
     assert "saturate" in finding.message
 
 
+def test_figures_of_another_cpu_are_warned_of():
+    (finding,) = explain_target(environment("avx2", "avx512_vnni"), Tuning(target="arm64"))
+    assert finding.code == "OQ206"
+    assert "made for arm64, and this CPU is x86-vnni" in finding.message
+    assert "--target arm64" in finding.fix
+
+
 def test_cpu_with_vnni_is_not():
-    assert explain_target(environment("avx2", "avx512_vnni")) == ()
+    assert explain_target(environment("avx2", "avx512_vnni"), USUAL) == ()
 
 
 @pytest.mark.parametrize("met", [True, False])

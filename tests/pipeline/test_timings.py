@@ -1,6 +1,6 @@
 """What is said of how models were timed."""
 
-from onnxq.pipeline.timings import more_than_cores
+from onnxq.pipeline.interleaved import more_than_cores
 from onnxq.profiling.environment import usable_cores
 
 

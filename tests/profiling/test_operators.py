@@ -8,11 +8,12 @@ from onnxq.events import tell_nobody
 from onnxq.models import OnnxModel
 from onnxq.profiling import operators
 from onnxq.profiling.operators import (
-    ProfileEvent,
     fallback_share,
     profile_operators,
     sum_operators,
+    time_nodes,
 )
+from onnxq.profiling.profile_events import NodeArgs, ProfileEvent
 from onnxq.stages import ProfileOperatorsRequest
 from onnxq.tensors import Signature
 
@@ -27,7 +28,7 @@ def node(operator, ts, dur, name=""):
         name=f"{name or operator}_kernel_time",
         ts=ts,
         dur=dur,
-        args={"op_name": operator},
+        args=NodeArgs(op_name=operator),
     )
 
 
@@ -72,6 +73,26 @@ def test_operator_that_holds_others_has_its_own_time_alone():
         ]
     times = {row.operator: row.ns for row in sum_operators(events)}
     assert times == {"Loop": 40_000, "If": 20_000, "Add": 40_000, "Relu": 5_000}
+    nodes = {row.name: (row.operator, row.ns) for row in time_nodes(events)}
+    assert nodes == {
+        "Loop": ("Loop", 40_000),
+        "If": ("If", 20_000),
+        "inner": ("Add", 40_000),
+        "Relu": ("Relu", 5_000),
+    }
+
+
+def test_nodes_stand_in_the_order_they_run_with_the_median_of_their_runs():
+    events = []
+    for start, slow in ((0, 900), (2000, 30), (3000, 34), (4000, 800)):
+        events += [
+            run_event(start, 950),
+            node("Conv", start + 5, slow, "late"),
+            node("Conv", start + 1, 2, "early"),
+        ]
+    early, late = time_nodes(events)
+    assert (early.name, early.operator, early.ns) == ("early", "Conv", 2_000)
+    assert (late.name, late.operator, late.ns) == ("late", "Conv", 34_000)
 
 
 def test_longest_first_and_ties_by_name():
@@ -89,7 +110,7 @@ def compiled(number, ts, dur):
         name=f"OpenVINOExecutionProvider_{name}_{number - 1}_kernel_time",
         ts=ts,
         dur=dur,
-        args={"op_name": name, "provider": "OpenVINOExecutionProvider"},
+        args=NodeArgs(op_name=name, provider="OpenVINOExecutionProvider"),
     )
 
 
@@ -158,7 +179,9 @@ def request_of_layers(tmp_path):
 def test_profiles_the_graph_that_is_run(request_of_layers, tmp_path):
     folder = tmp_path / "stage"
     folder.mkdir()
-    rows = profile_operators(request_of_layers, folder, tell_nobody).operators
+    profiled = profile_operators(request_of_layers, folder, tell_nobody)
+    rows = profiled.operators
+    assert len(profiled.nodes) == sum(row.count for row in rows)
     counts = {row.operator: row.count for row in rows}
     assert "Relu" not in counts
     assert sum(count for name, count in counts.items() if "Conv" in name) == 2

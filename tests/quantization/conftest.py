@@ -189,9 +189,16 @@ class Kit:
         found = dict(weight_values(load_proto(result.model.path)))
         errors = {}
         for name, values in weight_values(load_proto(self.model.path)):
-            after = found[name] if found[name].shape == values.shape else found[name].T
+            after = self.as_original(found[name], values)
             errors[name] = float(np.abs(after - values).mean())
         return errors
+
+    @staticmethod
+    def as_original(found, values):
+        """A quantized weight in the shape of its float one: matrices turn, channels are added."""
+        if found.ndim == 2:
+            return found if found.shape == values.shape else found.T
+        return found[tuple(slice(size) for size in values.shape)]
 
     def new_folder(self, name):
         folder = self.folder / f"{name}-{len(list(self.folder.iterdir()))}"

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from onnxq.audits import NotAudited, RuntimeAudit
 from onnxq.errors import UsageError
 from onnxq.stages import NotCompared, WeightError
 from onnxq.verbs.describing import inspect
@@ -65,3 +66,34 @@ def test_other_kinds_are_to_be_converted(folder):
     for given in ({"model": "m.tflite"}, {"model": "m.int8.onnx", "reference": "m.tflite"}):
         with pytest.raises(UsageError, match=r"inspect reads \.onnx files"):
             inspect(**given)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("file", "kernel", "share"),
+    [("m.int8.onnx", "DynamicQuantizeMatMul", 1.0), ("m.fp32.onnx", "MatMul", 0.0)],
+)
+def test_what_onnxruntime_runs(file, kernel, share):
+    """The float model has its weights in a side file."""
+    found = inspect(file, runtime=True)
+    assert isinstance(found.audit, RuntimeAudit)
+    assert (found.audit.kernels, found.audit.macs) == (1, 4 * 3)
+    assert found.audit.integer_ratio == share
+    (only,) = found.kernels
+    assert (only.operator, only.macs) == (kernel, 12)
+
+
+def test_it_is_run_on_the_rows_if_they_fit(folder):
+    np.savez(folder / "rows.npz", x=np.zeros((5, 4), np.float32))
+    np.savez(folder / "wrong.npz", x=np.zeros((5, 7), np.float32))
+    fed = inspect("m.int8.onnx", runtime=True, data="rows.npz")
+    assert isinstance(fed.audit, RuntimeAudit), fed.data_fit
+    found = inspect("m.int8.onnx", runtime=True, data="wrong.npz")
+    assert found.audit == NotAudited(reason="the rows do not fit, so it was not run")
+    assert not all(answer.fits for answer in found.data_fit)
+
+
+@pytest.mark.usefixtures("folder")
+def test_it_is_not_run_unasked():
+    found = inspect("m.int8.onnx")
+    assert (found.audit, found.kernels) == (NotAudited(), ())

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         "Data": ("calib", "preprocess", "map", "classes", "limit", "seed"),
         "Calibration": (*CALIBRATION_HEADING, "shard"),
         "Recipes": ("recipe", "operator", "skip_operator", "keep_float", "io"),
+        "Serving": ("target", "rewrite", "skip_rewrite"),
         "Output": ("out", "overwrite", "plan", *SHOWN_LAST),
     },
     examples=(

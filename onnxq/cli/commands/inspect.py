@@ -14,7 +14,7 @@ _MISFIT = 1
 @verb(
     arguments=(model_argument(),),
     headings={
-        "Model": ("reference",),
+        "Model": ("reference", "runtime", "input"),
         "Data": ("data", "preprocess", "map", "classes"),
         "Output": SHOWN_LAST,
     },
@@ -22,6 +22,7 @@ _MISFIT = 1
         "onnxq inspect model.onnx",
         "onnxq inspect model.onnx --data val.npz",
         "onnxq inspect model.int8.onnx --reference model.onnx --json",
+        "onnxq inspect model.int8.onnx --runtime",
     ),
     about="With --data it says whether the rows fit, and how they would be fed; where they do not, "
     "it exits with 1.",

@@ -21,6 +21,7 @@ from onnxq.cli.parameter_types import Spec
     headings={
         "Model": (*MODEL_HEADING, "check"),
         "Recipes": ("recipe", "operator", "skip_operator", "keep_float", "io", "seed"),
+        "Serving": ("target", "rewrite", "skip_rewrite"),
         "Output": ("out", "overwrite", "plan", *SHOWN_LAST),
     },
     examples=(

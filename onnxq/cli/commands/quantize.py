@@ -25,6 +25,7 @@ _NOTHING_BUILT = 1
         "Data": ("calib", "preprocess", "map", "classes", "limit", "seed"),
         "Calibration": (*CALIBRATION_HEADING, "ranges"),
         "Recipes": ("recipe", "operator", "skip_operator", "keep_float", "io", "strict"),
+        "Serving": ("target", "rewrite", "skip_rewrite"),
         "Output": ("out", "overwrite", "plan", *SHOWN_LAST),
     },
     examples=(

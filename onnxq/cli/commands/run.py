@@ -30,6 +30,7 @@ _LIMIT_BROKEN = 3
         "Calibration": CALIBRATION_HEADING,
         "Judging": ("metric", "judge_output", "allow_chance_accuracy"),
         "Recipes": ("recipe", "operator", "skip_operator", "keep_float", "io", "strict"),
+        "Serving": ("target", "rewrite", "skip_rewrite"),
         "Limits (exit 3 where one is not met)": ("max_drop", "min_speedup", "max_size"),
         "Timing": ("threads", "batch", "seconds", "seed"),
         "Output": ("out", "overwrite", "plan", *SHOWN_LAST),
@@ -41,7 +42,10 @@ _LIMIT_BROKEN = 3
         "onnxq run model.onnx -d val.npz -r int8 -r int8-minmax --json > report.json",
         "onnxq run model.onnx -d val.npz --plan",
     ),
-    about=f"{ABOUT_MODEL}\n\nWithout -r it builds fp32, int8 and int8-dynamic where they apply.",
+    about=(
+        f"{ABOUT_MODEL}\n\nWithout -r it builds fp32, int8 and int8-dynamic where they apply, and "
+        "what a search finds to be faster."
+    ),
 )
 def run(asked: Invocation, model: str, **options: Unpack[RunOptions]) -> int:
     """Convert, check, quantize, measure and judge a model."""

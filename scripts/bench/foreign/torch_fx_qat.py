@@ -57,7 +57,7 @@ def train_fx(lesson: Lesson) -> nn.Module:
 
 
 order = order_of(__doc__, ("fake", "folded", "converted"))
-lesson = lesson_of(order)
+lesson = lesson_of(order, batch_rows=4)
 if order.style == "folded":
     lesson = replace(lesson, teacher=fuse(lesson.teacher))
 student = train_fx(lesson)

@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import nets
 
 STEPS = 4
-BATCH_ROWS = 4
 _RATE = 1e-5
 
 
@@ -35,7 +34,7 @@ class Lesson:
     batches: list[tuple[Tensor, ...]]
 
 
-def lesson_of(order: Order) -> Lesson:
+def lesson_of(order: Order, batch_rows: int) -> Lesson:
     """Prepare the training of a network of nets.py; the output file's name says which.
 
     The ONNX model only says what the inputs are called.
@@ -44,13 +43,13 @@ def lesson_of(order: Order) -> Lesson:
     torch.manual_seed(0)
     graph = onnx.load(order.model, load_external_data=False).graph
     names = tuple(entry.name for entry in graph.input)
-    feeds = load_feeds(order.rows, names, STEPS * BATCH_ROWS)
+    feeds = load_feeds(order.rows, names, STEPS * batch_rows)
     batches = [
         tuple(
-            torch.from_numpy(np.concatenate([feed[name] for feed in feeds[at : at + BATCH_ROWS]]))
+            torch.from_numpy(np.concatenate([feed[name] for feed in feeds[at : at + batch_rows]]))
             for name in names
         )
-        for at in range(0, len(feeds), BATCH_ROWS)
+        for at in range(0, len(feeds), batch_rows)
     ]
     return Lesson(getattr(nets, order.out.stem)(), names, batches)
 
