@@ -10,7 +10,6 @@ import numpy as np
 from onnxq.arrays import Array
 from onnxq.errors import QuantizationError
 from onnxq.events import Tell
-from onnxq.findings import Finding
 from onnxq.graph import load_proto
 from onnxq.graph.gates import check_calibrated, check_structure
 from onnxq.integer_tensors import dequantize_outputs, quantize_feeds
@@ -45,9 +44,8 @@ def check_artefact(request: GateRequest, folder: Path, tell: Tell) -> GateResult
     original = open_predict(request.original.path)(inputs)
     for name, expected in original.items():
         _check_like(name, candidate[name], expected)
-    findings: tuple[Finding, ...] = ()
-    if TARGETS[request.tuning.target].int8_saturates:
-        findings = look_for_saturation(proto, fed, folder)
+    saturates = TARGETS[request.tuning.target].int8_saturates
+    findings = look_for_saturation(proto, fed, folder) if saturates else ()
     return GateResult(gates=("structure", "calibrated", "loads", "runs"), findings=findings)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-TargetName: TypeAlias = Literal["x86-vnni", "x86", "arm64"]
+TargetName: TypeAlias = Literal["x86-amx", "x86-vnni", "x86", "arm64"]
 
 _VNNI = frozenset({"avx512_vnni", "avx_vnni"})
+_AMX = frozenset({"amx_int8"})
 _ARM = frozenset({"neon", "asimd", "asimddp", "i8mm", "sve"})
 _ARM_DOT_PRODUCTS = frozenset({"asimddp", "i8mm"})
 _ARM_MACHINES = frozenset({"aarch64", "arm64"})
@@ -30,6 +31,12 @@ class Target:
     sentence: str
 
 
+X86_AMX = Target(
+    name="x86-amx",
+    int8_is_fast=True,
+    int8_saturates=False,
+    sentence="VNNI and AMX: int8 kernels are fast, large ones use matrix tiles, none saturates",
+)
 X86_VNNI = Target(
     name="x86-vnni",
     int8_is_fast=True,
@@ -62,7 +69,7 @@ ARM64 = Target(
 )
 
 TARGETS: Mapping[TargetName, Target] = MappingProxyType(
-    {"x86-vnni": X86_VNNI, "x86": X86, "arm64": ARM64_DOT}
+    {"x86-amx": X86_AMX, "x86-vnni": X86_VNNI, "x86": X86, "arm64": ARM64_DOT}
 )
 """What each name stands for where a CPU was named, not looked at."""
 
@@ -82,7 +89,7 @@ def detect_target(isa: tuple[str, ...], machine: str = "") -> Target:
     """
     found = frozenset(isa)
     if found & _VNNI:
-        return X86_VNNI
+        return X86_AMX if found & _AMX else X86_VNNI
     if found & _ARM or machine.lower() in _ARM_MACHINES:
         return ARM64_DOT if found & _ARM_DOT_PRODUCTS else ARM64
     return X86 if found else X86_UNKNOWN

@@ -29,9 +29,11 @@ FLOORS: dict[int, tuple[str, ...]] = {
         "file_advice", "interruption",
     ),
     1: (
-        "tensors", "recipe_kinds", "sources", "targets", "tunings", "presets", "measurements", "audits", "ranges",
+        "tensors", "recipe_kinds", "sources", "targets", "tunings", "presets", "measurements",
+        "audits", "ranges",
         "calibrations", "findings",
-        "range_methods", "tensor_uses", "scopes", "recipe_facts", "rewrite_facts", "recipe_files", "refused_recipes",
+        "range_methods", "tensor_uses", "scopes", "recipe_facts", "rewrite_facts",
+        "recipe_files", "refused_recipes",
         "toml_tables",
         "integer_tensors", "twins", "events",
         "packages", "providers", "side_files", "cache_folders", "ranges_files",

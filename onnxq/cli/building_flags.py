@@ -102,7 +102,7 @@ RECIPES = (
 TUNING = (
     click.Option(
         ["--target"],
-        type=click.Choice(["auto", "x86-vnni", "x86", "arm64"]),
+        type=click.Choice(["auto", "x86-amx", "x86-vnni", "x86", "arm64"]),
         default="auto",
         show_default=True,
         help="The kind of CPU that will serve the model; auto: this machine's.",

@@ -15,7 +15,7 @@ x86-64 is held here as data:
 * ``Relu`` and ``Clip`` disappear into the quantization of what they read.
 * Operators that only move values run on integers as they are, without a range of their own.
 * ``Softmax``, ``Gelu``, ``LayerNormalization``, linear ``Resize``,
-  ``Pad``, ``ConvTranspose`` and all others stay float.
+  ``ConvTranspose`` and all others stay float.
 """
 
 from collections.abc import Callable, Collection
@@ -25,6 +25,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from onnxq.graph.edits import scalar_of
 from onnxq.graph.operator_kinds import (
     ABSORBED,
     COMMUTING,
@@ -135,7 +136,17 @@ def _why_float(node: onnx.NodeProto, flow: TensorFlow, made: set[str], readable:
         return "onnxruntime interpolates integers in float"
     if node.op_type == "MaxPool" and len(node.output) > 1:
         return "onnxruntime finds the places of integer maxima in float"
+    if node.op_type == "Pad" and not _pads_with_zero(node, flow):
+        return "it pads with a value that is not zero, or not constant"
     return _why_not_absorbed(node, flow) if node.op_type in ABSORBED else ""
+
+
+def _pads_with_zero(node: onnx.NodeProto, flow: TensorFlow) -> bool:
+    """Whether a Pad adds nothing but zeros, which every grid has, or values that it reads."""
+    if _attribute(node, "mode", b"constant") != b"constant":
+        return True
+    name = node.input[2] if len(node.input) > 2 else ""  # noqa: PLR2004 - the value is input 2
+    return not name or scalar_of(flow.initializers.get(name)) == 0.0
 
 
 def _why_not_joined(node: onnx.NodeProto, flow: TensorFlow, readable: set[str]) -> str:

@@ -1,6 +1,7 @@
 """The rewrites, told as values to those who must not load their code."""
 
 from pathlib import Path
+from typing import get_args
 
 from onnxq.events import Tell
 from onnxq.graph.rewrites import (
@@ -14,6 +15,7 @@ from onnxq.graph.rewrites import (
 )
 from onnxq.rewrite_facts import RewriteFacts, RewriteStep
 from onnxq.stages import ListRewritesRequest, ListRewritesResult
+from onnxq.targets import TargetName
 
 _GROUPS: dict[RewriteStep, tuple[Rewrite, ...]] = {
     "preparation": (*FIRST, *REWRITES),
@@ -21,7 +23,6 @@ _GROUPS: dict[RewriteStep, tuple[Rewrite, ...]] = {
     "integers": FOR_INTEGERS,
     "repair": FOR_REPAIR,
 }
-_TARGETS = ("x86-vnni", "x86", "arm64")
 
 
 def list_rewrites(
@@ -48,7 +49,7 @@ def _facts(rewrite: Rewrite) -> RewriteFacts:
         exactness=rewrite.exactness,
         why=rewrite.why,
         step=next(step for step, group in _GROUPS.items() if rewrite in group),
-        targets=tuple(name for name in _TARGETS if name in rewrite.targets),
+        targets=tuple(name for name in get_args(TargetName) if name in rewrite.targets),
         is_optional=rewrite.is_optional,
         domains=tuple(sorted(rewrite.domains)),
     )

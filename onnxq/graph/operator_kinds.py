@@ -16,17 +16,19 @@ JOINING = GATES | {"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "
 ABSORBED = frozenset({"Relu", "Clip"})
 MOVING = frozenset({
     "MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Slice", "Split",
-    "Resize", "Expand", "Tile", "DepthToSpace", "ReduceMax", "ReduceMin",
+    "Resize", "Expand", "Tile", "DepthToSpace", "ReduceMax", "ReduceMin", "Pad",
 })  # fmt: skip
 """Operators that hand on integers as they are: their result has the scale of what they read.
 
-onnxruntime 1.31 runs each of them on uint8 between pairs of equal scales. SpaceToDepth, Pad,
-GatherND, GlobalMaxPool, TopK, Abs and Max it computes in float, whatever stands around them.
+onnxruntime 1.31 runs each of them on uint8 between pairs of equal scales, but for Pad, which a
+rewrite moves there; it adds zeros, or values of its own. SpaceToDepth, GatherND, GlobalMaxPool,
+TopK, Abs and Max it computes in float, whatever stands around them.
 Gather it would run, but moves bytes six times slower than floats.
 """
 
 COMMUTING = frozenset({
     "MaxPool", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "DepthToSpace",
+    "Pad",
 })  # fmt: skip
 """Moving operators that may change places with Relu and Clip without changing the result."""
 

@@ -125,7 +125,7 @@ def search_steps(
             yield plan_step("place nodes", recipe.alias, PLACING_S + CHILD_S, "at most")
         seconds = models * (_QUANTIZE_S + _GATE_S)
         yield plan_step("quantize", recipe.alias, seconds, f"at most {count_noun(models, 'model')}")
-        yield plan_step("measure latency", recipe.alias, _scouting_seconds(models), "at most")
+        yield plan_step("scout", recipe.alias, _scouting_seconds(models), "at most")
         if judges:
             step = judge_step(outlook, recipe.alias)
             yield plan_step(step.name, step.subject, step.seconds, step.basis and "at most")

@@ -12,6 +12,7 @@ from onnxq.findings import Finding
 from onnxq.measurements import Latency, SpeedRatio
 from onnxq.pipeline.arrivals import convert_source, inference_rows, load_rows, store_inference
 from onnxq.pipeline.bench import Bench, open_bench
+from onnxq.pipeline.explaining import explain_target
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.interleaved import measure_together
 from onnxq.pipeline.plans import RepairPlan
@@ -39,7 +40,8 @@ ALIAS = "repaired"
 """What a repaired model is called among files: ``NAME.repaired.onnx``."""
 
 _GIVEN = "as given"
-_PROOF_ROWS = 4
+_PROOF_ROWS, _REAL_PROOF_ROWS = 4, 16
+"""Of each proof, where the batch is free; real ones also say what ranges are."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,12 @@ def execute_repair(plan: RepairPlan) -> Repair:
         converted = convert_source(plan.given, bench)
         model, declared = converted.model, plan.given.declared
         rows = load_rows(bench, model, NoDataRequest(), plan.calibration, declared, split=False)
+        is_real = plan.calibration != NoDataRequest()
+        batch = _REAL_PROOF_ROWS if is_real else _PROOF_ROWS
         request = RepairRequest(
             model=model,
-            inputs=_inputs(plan, bench, converted, rows, _PROOF_ROWS),
-            rows_are_real=plan.calibration != NoDataRequest(),
+            inputs=_inputs(plan, bench, converted, rows, batch),
+            rows_are_real=is_real,
             tuning=plan.tuning,
             given=source_path(plan.given.source),
         )
@@ -152,12 +156,13 @@ def _document(
     repaired: RepairResult,
     times: _Times,
 ) -> Repair:
+    environment = measured_environment(times.busy_ratio)
     artefact = float_artefact(repaired_file(plan), repaired.model, repaired.size)
     return Repair(
         onnxq=importlib.metadata.version("onnxq"),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         command=plan.course.command,
-        environment=measured_environment(times.busy_ratio),
+        environment=environment,
         source=source_facts(plan.given.source, converted),
         data=data_facts(NoDataRequest(), plan.calibration, rows),
         target=plan.tuning.target,
@@ -183,6 +188,7 @@ def _document(
             *repaired.findings,
             *bench.findings,
             *times.findings,
+            *explain_target(environment, plan.tuning),
         ),
         seconds=dict(bench.seconds),
         sandbox=SANDBOX,

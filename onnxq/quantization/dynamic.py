@@ -70,7 +70,8 @@ def quantize_dynamic_int8(
         SourceError: If the source is not a whole ONNX model.
     """
     original = load_proto(source)
-    private = load_for_quantizer(source)
+    copied = load_for_quantizer(source, tuning)
+    private = copied.proto
     named = scope.operators or scope.rules or scope.strict
     heads = frozenset[str]() if named else find_heads(private)
     left_out = _left_out(private, scope, heads)
@@ -81,7 +82,7 @@ def quantize_dynamic_int8(
     written = write_quantized(quantized, original, destination, "dynamic", scope)
     told = dict.fromkeys(heads & written.count.left_float.keys(), _HEAD)
     count = replace(written.count, left_float=written.count.left_float | told)
-    return replace(written, count=count)
+    return replace(written, count=count).noting(*copied.findings)
 
 
 def _store_tables(proto: ModelProto, left_out: list[str]) -> ModelProto:

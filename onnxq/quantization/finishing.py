@@ -21,16 +21,18 @@ from onnxq.graph.edits import initializers_of
 from onnxq.graph.gates import check_structure
 from onnxq.graph.integer_count import Kind, QuantizedCount, count_quantized
 from onnxq.graph.model_files import written_size
-from onnxq.graph.rewrites import FOR_QUANTIZERS
+from onnxq.graph.rewrites import FOR_QUANTIZERS, describe_rewrite
 from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.runtime import open_session, session_options
 from onnxq.scopes import EVERYTHING, QuantizationScope
+from onnxq.tunings import USUAL, Tuning
 from onnxq.wording import count_noun
 
 __all__ = [
     "Kind",
+    "PrivateCopy",
     "QuantizedCount",
     "QuantizedModel",
     "count_quantized",
@@ -70,7 +72,20 @@ class QuantizedModel:
         return replace(self, findings=(*self.findings, *findings))
 
 
-def load_for_quantizer(source: Path | str) -> ModelProto:
+@dataclass(frozen=True)
+class PrivateCopy:
+    """A prepared model as quantizers take it.
+
+    Attributes:
+        proto: Of the caller's own.
+        findings: OQ116 for each change that is not exact.
+    """
+
+    proto: ModelProto
+    findings: tuple[Finding, ...]
+
+
+def load_for_quantizer(source: Path | str, tuning: Tuning = USUAL) -> PrivateCopy:
     """Load a prepared model as onnxruntime's quantizers, static and dynamic, need it.
 
     Both start from this proto, never from the file: weights that several nodes share are split
@@ -80,17 +95,24 @@ def load_for_quantizer(source: Path | str) -> ModelProto:
 
     Args:
         source: A model that was prepared.
+        tuning: With which rewrites.
 
     Returns:
-        A proto of the caller's own.
+        The copy.
 
     Raises:
         SourceError: If the file is not a whole ONNX model.
     """
     proto = load_proto(source)
+    findings = []
     for rewrite in FOR_QUANTIZERS:
-        proto = rewrite.apply(proto).proto
-    return proto
+        if not rewrite.is_taken(tuning):
+            continue
+        rewritten = rewrite.apply(proto)
+        proto = rewritten.proto
+        if rewritten.subjects and rewrite.exactness == "approximate":
+            findings.append(describe_rewrite(rewrite.name, rewrite.note, rewritten.subjects))
+    return PrivateCopy(proto, tuple(findings))
 
 
 def finish_quantized(proto: ModelProto, original: ModelProto) -> ModelProto:

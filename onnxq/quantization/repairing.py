@@ -6,132 +6,33 @@ them, and bit-identical means what it says. A step that claims to be exact and i
 """
 
 import dataclasses
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto
 
-from onnxq.arrays import Array
 from onnxq.errors import InferenceError, QuantizationError, SourceError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
 from onnxq.graph import load_proto, model_size, write_proto
 from onnxq.graph.cleaning import clean, merge_equal_initializers
-from onnxq.graph.edits import copy_of
 from onnxq.graph.gates import check_structure
 from onnxq.graph.portability import used_domains
 from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.quantized_tensors import list_quantized
 from onnxq.graph.rewrites import FOR_INTEGERS, FOR_REPAIR, Rewrite
 from onnxq.graph.rewrites.complete_sums import COMPLETE_SUMS, complete_sums, float_operands
-from onnxq.graph.rewrites.unfold_integer_operators import UNFOLD_INTEGER_OPERATORS
-from onnxq.graph.unrounded import without_rounding
 from onnxq.models import OnnxModel
-from onnxq.profiling.agreement import compare_output
 from onnxq.quantization.kernel_counts import count_kernels
-from onnxq.runtime import open_predict
+from onnxq.quantization.repair_trials import Trial, Trials
 from onnxq.stages import KernelCount, RepairRequest, RepairResult, RepairStep
 
-_EQUAL_DB = 200.0
 _NOISE_DB = 3.0
-"""How much of its nearness to the model without rounding a step may cost: a doubled noise."""
+"""How much of the given nearness to the model without rounding may go: a doubled noise."""
 _SHOWN = 5
-_UNTIL_PAIRS = FOR_REPAIR[: FOR_REPAIR.index(UNFOLD_INTEGER_OPERATORS) + 1]
-"""What makes pairs of whatever a tool wrote."""
-
-
-@dataclass(frozen=True)
-class _Outputs:
-    """What a model gives for the inputs of the request, in the order of its outputs."""
-
-    arrays: dict[str, Array]
-
-    def equals(self, other: "_Outputs") -> bool:
-        """Whether all outputs are bit-identical."""
-        return all(
-            array.dtype == other.arrays[name].dtype
-            and array.shape == other.arrays[name].shape
-            and array.tobytes() == other.arrays[name].tobytes()
-            for name, array in self.arrays.items()
-        )
-
-    def sqnr_db(self, reference: "_Outputs") -> float:
-        """Return that of the worst output against a reference's."""
-        if self.equals(reference):
-            return _EQUAL_DB
-        found = [
-            compare_output(name, self.arrays[name], array).sqnr_db
-            for name, array in reference.arrays.items()
-            if array.dtype.kind == "f"
-        ]
-        worst = min(found, default=-_EQUAL_DB)
-        return worst if math.isfinite(worst) else -_EQUAL_DB
-
-
-@dataclass(frozen=True)
-class _State:
-    """A model on its way, and what it gives."""
-
-    proto: ModelProto
-    outputs: _Outputs
-    unrounded_db: float
-
-
-@dataclass(frozen=True)
-class _Bench:
-    """Where models are tried out, and on what."""
-
-    folder: Path
-    inputs: dict[str, Array]
-    original: ModelProto
-    path: str
-
-    def start(self) -> _State:
-        """Run the given model."""
-        return self.look(self.original)
-
-    def look(self, proto: ModelProto) -> _State:
-        """Run a model as the specification has it."""
-        outputs = self.run(proto, optimize=False)
-        return _State(proto, outputs, outputs.sqnr_db(self.unrounded))
-
-    def is_equal_optimized(self, after: ModelProto, before: ModelProto) -> bool:
-        """Tell whether two models give the same as onnxruntime runs them by default."""
-        try:
-            return self.run(after, optimize=True).equals(self.run(before, optimize=True))
-        except InferenceError:  # it may load them without its optimizations only
-            return False
-
-    @cached_property
-    def unrounded(self) -> _Outputs:
-        """What the given model gives where nothing is rounded but weights."""
-        proto = self.original
-        for rewrite in _UNTIL_PAIRS:
-            proto = rewrite.apply(proto).proto
-        return self.run(clean(without_rounding(proto), self.original.graph), optimize=True)
-
-    def observe(self, proto: ModelProto, names: Sequence[str]) -> dict[str, tuple[float, float]]:
-        """Return what float tensors lie between."""
-        shown = copy_of(proto)
-        shown.graph.output.extend(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-        )
-        arrays = self.run(shown, optimize=False).arrays
-        return {name: (float(arrays[name].min()), float(arrays[name].max())) for name in names}
-
-    def run(self, proto: ModelProto, *, optimize: bool) -> _Outputs:
-        """Run a model once."""
-        path = self.folder / "trial.onnx"
-        write_proto(proto, path)
-        try:
-            return _Outputs(open_predict(path, optimize=optimize)(self.inputs))
-        finally:
-            path.unlink()
 
 
 def repair(request: RepairRequest, folder: Path, tell: Tell) -> RepairResult:
@@ -153,8 +54,8 @@ def repair(request: RepairRequest, folder: Path, tell: Tell) -> RepairResult:
     original = load_proto(request.model.path)
     _check_repairable(original, request.given or Path(request.model.path).name)
     loaded = {name: np.load(path, allow_pickle=False) for name, path in request.inputs.items()}
-    bench = _Bench(folder, loaded, original, request.model.path)
-    given = bench.start()
+    bench = Trials(folder, loaded, original, request.model.path)
+    given = bench.given
     rewrites = [one for one in (*FOR_REPAIR, *FOR_INTEGERS) if one.is_taken(request.tuning)]
     state, steps = given, list[RepairStep]()
     for number, known in enumerate(rewrites, start=1):
@@ -172,7 +73,7 @@ def repair(request: RepairRequest, folder: Path, tell: Tell) -> RepairResult:
     return result
 
 
-def _with_rows(state: _State, bench: _Bench) -> Rewrite:
+def _with_rows(state: Trial, bench: Trials) -> Rewrite:
     """Let the rows say what operands of sums lie between."""
     observed = bench.observe(state.proto, float_operands(state.proto))
     return dataclasses.replace(COMPLETE_SUMS, apply=partial(complete_sums, observed=observed))
@@ -180,11 +81,11 @@ def _with_rows(state: _State, bench: _Bench) -> Rewrite:
 
 def _result(
     request: RepairRequest,
-    given: _State,
-    state: _State,
+    given: Trial,
+    state: Trial,
     steps: list[RepairStep],
     model: OnnxModel,
-    bench: _Bench,
+    bench: Trials,
 ) -> RepairResult:
     """Compare what was written with what was given, as onnxruntime runs both by default."""
     optimized = bench.run(load_proto(model.path), optimize=True)
@@ -207,7 +108,7 @@ def _result(
     )
 
 
-def _serve_given(given: _State, bench: _Bench) -> tuple[float, KernelCount, str]:
+def _serve_given(given: Trial, bench: Trials) -> tuple[float, KernelCount, str]:
     """Run the given model as it would be served; say why where that is impossible."""
     try:
         found = bench.run(bench.original, optimize=True).sqnr_db(given.outputs)
@@ -240,7 +141,7 @@ def _check_result(result: RepairResult) -> None:
         raise QuantizationError(message, code="OQ172", hint=hint)
 
 
-def _take(rewrite: Rewrite, state: _State, bench: _Bench) -> tuple[_State, list[RepairStep]]:
+def _take(rewrite: Rewrite, state: Trial, bench: Trials) -> tuple[Trial, list[RepairStep]]:
     """Take one step if it holds what it claims."""
     rewritten = rewrite.apply(state.proto)
     if not rewritten.subjects:
@@ -268,7 +169,7 @@ def _take(rewrite: Rewrite, state: _State, bench: _Bench) -> tuple[_State, list[
         why=rewrite.why,
         note=rewrite.note,
     )
-    why = why or _complaint(step, state.unrounded_db)
+    why = why or _complaint(step, bench.given.unrounded_db)
     return (state if why else after), [replace(step, left_out=why)]
 
 
@@ -286,8 +187,8 @@ def _complaint(step: RepairStep, unrounded_db: float) -> str:
         return f"outputs changed ({step.sqnr_db:.1f} dB), and they must not"
     if step.unrounded_db < unrounded_db - _NOISE_DB:
         return (
-            f"it costs accuracy: {unrounded_db:.1f} dB to the model without rounding became "
-            f"{step.unrounded_db:.1f} dB"
+            f"it costs accuracy: {step.unrounded_db:.1f} dB to the model without rounding, "
+            f"{unrounded_db:.1f} dB as given"
         )
     return ""
 

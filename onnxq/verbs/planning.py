@@ -29,7 +29,8 @@ def plan(verb: str, model: object, **options: object) -> Plan:
     """Say what a verb would do, and about what it would cost; nothing is done.
 
     Args:
-        verb: ``run``, ``convert``, ``quantize``, ``calibrate``, ``merge``, ``profile`` or ``repair``.
+        verb: ``run``, ``convert``, ``quantize``, ``calibrate``, ``merge``, ``profile``,
+            or ``repair``.
         model: As for that verb.
         options: As for that verb.
 

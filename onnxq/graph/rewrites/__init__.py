@@ -34,6 +34,7 @@ from onnxq.graph.rewrites.multiply_in_tiles import MULTIPLY_IN_TILES
 from onnxq.graph.rewrites.name_hard_sigmoid import NAME_HARD_SIGMOID
 from onnxq.graph.rewrites.name_nodes import NAME_NODES
 from onnxq.graph.rewrites.order_gelu import ORDER_GELU
+from onnxq.graph.rewrites.pad_integers import PAD_INTEGERS
 from onnxq.graph.rewrites.pad_stem_channels import PAD_STEM_CHANNELS
 from onnxq.graph.rewrites.pool_spatial_mean import POOL_SPATIAL_MEAN
 from onnxq.graph.rewrites.read_floats_directly import READ_FLOATS_DIRECTLY
@@ -75,7 +76,6 @@ REWRITES: tuple[Rewrite, ...] = (
     ORDER_GELU,
     TRANSPOSE_KEYS_ONCE,
     DROP_NAN_GUARDS,
-    BOUND_ATTENTION_MASKS,
     FUSE_ATTENTION,
     SUM_BEFORE_LAYER_NORM,
     DROP_ZERO_STATES,
@@ -83,11 +83,17 @@ REWRITES: tuple[Rewrite, ...] = (
 )
 """After general clean-up, which leaves Constant nodes and makes nodes without names."""
 
-FOR_QUANTIZERS: tuple[Rewrite, ...] = (SPLIT_SHARED_WEIGHTS, DETACH_PASSED_INPUTS)
-"""On a quantizer's private copy only: the float model need not grow for them."""
+FOR_QUANTIZERS: tuple[Rewrite, ...] = (
+    SPLIT_SHARED_WEIGHTS,
+    DETACH_PASSED_INPUTS,
+    BOUND_ATTENTION_MASKS,
+)
+"""On a quantizer's private copy only: the float model need not grow for them, and nothing that is
+approximate touches what quantized models are compared with."""
 
 FOR_INTEGERS: tuple[Rewrite, ...] = (
     READ_FLOATS_DIRECTLY,
+    PAD_INTEGERS,
     REQUANTIZE_HARD_SIGMOID,
     ALIGN_CHANNELS,
     SPACE_TO_DEPTH_STEM,

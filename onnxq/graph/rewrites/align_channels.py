@@ -21,7 +21,7 @@ from onnx import ModelProto, NodeProto
 from onnxq.graph.edits import copy_of, inferred_shapes, taken_names
 from onnxq.graph.integer_convs import IntegerConv, read_conv, widen_conv
 from onnxq.graph.qdq_pairs import DEQUANTIZE, QUANTIZE, Pairs, index_pairs
-from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import WITH_VNNI, Rewrite, Rewritten
 
 _AT_ONCE = 16
 _KEEPING = frozenset({
@@ -179,5 +179,5 @@ ALIGN_CHANNELS = Rewrite(
     "",
     align_channels,
     why="depthwise convolutions take channels by sixteens: 88 channels in 77 us, 96 in 30 us",
-    targets=frozenset({"x86-vnni"}),
+    targets=WITH_VNNI,
 )

@@ -21,7 +21,7 @@ from onnxq.graph.edits import copy_of, fresh_name, taken_names
 from onnxq.graph.integer_convs import store_constant
 from onnxq.graph.integer_stems import CHANNELS_AT_ONCE, Stem, feed_stem, find_stems
 from onnxq.graph.qdq_pairs import Pairs, index_pairs
-from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import WITH_VNNI, Rewrite, Rewritten
 
 _MOST_CHANNELS = 7
 _MOST_PIXELS = 25
@@ -69,5 +69,5 @@ PAD_STEM_CHANNELS = Rewrite(
     "",
     pad_stems,
     why="a convolution of one or three channels has no fast kernel: 1.6x faster with four",
-    targets=frozenset({"x86-vnni"}),
+    targets=WITH_VNNI,
 )

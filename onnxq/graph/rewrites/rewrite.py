@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from onnx import ModelProto
 
@@ -12,8 +12,10 @@ from onnxq.tunings import Tuning
 
 Exactness: TypeAlias = Literal["bit-exact", "real-exact", "approximate"]
 
-EVERYWHERE: frozenset[TargetName] = frozenset({"x86-vnni", "x86", "arm64"})
+EVERYWHERE: Final[frozenset[TargetName]] = frozenset(get_args(TargetName))
 
+X86: Final[frozenset[TargetName]] = frozenset({"x86-amx", "x86-vnni", "x86"})
+WITH_VNNI: Final[frozenset[TargetName]] = frozenset({"x86-amx", "x86-vnni"})
 
 _NAMES_SHOWN = 5
 

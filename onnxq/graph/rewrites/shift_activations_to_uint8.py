@@ -15,7 +15,7 @@ given (1 thread, x86-64 with AVX512-VNNI).
 from onnx import ModelProto, TensorProto
 
 from onnxq.graph.activation_dtypes import move_activations
-from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import X86, Rewrite, Rewritten
 
 
 def shift_activations_to_uint8(proto: ModelProto) -> Rewritten:
@@ -36,5 +36,5 @@ SHIFT_ACTIVATIONS_TO_UINT8 = Rewrite(
     "",
     shift_activations_to_uint8,
     why="int8 activations leave half of the convolutions in float on x86",
-    targets=frozenset({"x86-vnni", "x86"}),
+    targets=X86,
 )

@@ -29,7 +29,7 @@ from onnxq.graph.edits import copy_of, drop_attributes, fresh_name, taken_names
 from onnxq.graph.integer_convs import store_constant
 from onnxq.graph.integer_stems import CHANNELS_AT_ONCE, Stem, feed_stem, find_stems, planes
 from onnxq.graph.qdq_pairs import Pairs, index_pairs
-from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import WITH_VNNI, Rewrite, Rewritten
 
 _MOST_CHANNELS = 3
 _MOST_WASTE = 2.0
@@ -198,5 +198,5 @@ SPACE_TO_DEPTH_STEM = Rewrite(
     "",
     fold_stems,
     why="a strided convolution of three channels has no fast kernel: ResNet-50 1.3x faster",
-    targets=frozenset({"x86-vnni"}),
+    targets=WITH_VNNI,
 )

@@ -15,7 +15,7 @@ from onnx import ModelProto, NodeProto, helper
 from onnxq.graph.edits import copy_of, fresh_name, inferred_shapes, taken_names
 from onnxq.graph.integer_convs import put_before, store_constant, take_dequantizer
 from onnxq.graph.qdq_pairs import DEQUANTIZE, QUANTIZE, Pairs, index_pairs
-from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import WITH_VNNI, Rewrite, Rewritten
 
 _MOST_CHANNELS = 128
 _LEAST_SIDE = 28
@@ -80,5 +80,5 @@ SPREAD_GATES = Rewrite(
     "",
     spread_gates,
     why="products with a gate of few channels restart at every pixel: 194 to 99 us on 112x112x32",
-    targets=frozenset({"x86-vnni"}),
+    targets=WITH_VNNI,
 )

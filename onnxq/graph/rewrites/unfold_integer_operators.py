@@ -21,6 +21,7 @@ from onnxq.graph.operator_kinds import MOVING
 from onnxq.graph.qdq_pairs import Grid, index_pairs
 from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
 
+_MOVING = MOVING - {"Pad"}  # its value is an integer, and onnxruntime would not fuse it again
 _WHOLE = -1
 _LAST = -2
 """Stands for the last axis of the tensor, whatever its rank."""
@@ -107,7 +108,7 @@ class _Unfolding:
             made = list(self._replacement(node))
             if not made:
                 self._note(node)
-            elif node.op_type not in MOVING:
+            elif node.op_type not in _MOVING:
                 subjects.append(node.output[0])
             nodes += made or [node]
         kept = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
@@ -122,7 +123,7 @@ class _Unfolding:
             self.grids[node.output[0]] = grid
 
     def _replacement(self, node: NodeProto) -> Iterator[NodeProto]:
-        if node.op_type in MOVING and node.input[0] in self.grids:
+        if node.op_type in _MOVING and node.input[0] in self.grids:
             yield from self._moved(node)
         elif node.op_type == "QLinearConcat":
             slots = [(at, at + 1, at + 2) for at in range(2, len(node.input), 3)]

@@ -20,7 +20,7 @@ from onnxq.graph.edits import copy_of
 from onnxq.graph.grid_writing import GridWriter
 from onnxq.graph.qdq_pairs import DEQUANTIZE, QUANTIZE, Grid, Pairs, index_pairs
 from onnxq.graph.rewrites.absorb_rectifiers import RECTIFIERS, rectifier_bounds, saturates_at
-from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
+from onnxq.graph.rewrites.rewrite import X86, Rewrite, Rewritten
 
 _HIGHEST = 255
 _BYTES = frozenset({TensorProto.INT8, TensorProto.UINT8})
@@ -80,5 +80,5 @@ UNSIGN_RECTIFIED = Rewrite(
     "results of Relu and Clip use all 256 integers, where some of them stood for numbers below 0",
     unsign_rectified,
     why="a grid with negative numbers keeps Relu and Clip from being absorbed",
-    targets=frozenset({"x86-vnni", "x86"}),
+    targets=X86,
 )
