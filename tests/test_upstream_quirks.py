@@ -912,3 +912,85 @@ def test_an_integer_matmul_with_a_float_bias_becomes_a_float_gemm(tmp_path):
     kinds = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
     assert "Gemm" in kinds
     assert "MatMulIntegerToFloat" not in kinds
+
+
+# What onnxruntime's own optimizations make of other tools' quantized models; repair mends it.
+
+
+def pair_nodes(name, scale, point):
+    return [
+        helper.make_node("QuantizeLinear", [name, scale, point], [f"{name}_q"]),
+        helper.make_node("DequantizeLinear", [f"{name}_q", scale, point], [f"{name}_d"]),
+    ]
+
+
+def paired_model(nodes, initializers, outputs, opset=17):
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [info("x", TensorProto.FLOAT, [1, 4, 8, 8])],
+        [info(name, TensorProto.FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in initializers.items()],
+    )
+    imports = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=10)
+
+
+def operators_run(proto, folder):
+    onnx.save(proto, folder / "given.onnx")
+    options = session_options()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    open_session(folder / "given.onnx", options)
+    return [node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node]
+
+
+def test_onnxruntime_dies_of_scales_that_are_tensors_of_one_element(tmp_path):
+    """flatten_grids: its fused QLinearAdd wants scalars, QuantizeLinear takes either."""
+    nodes = [
+        *pair_nodes("x", "s", "z"),
+        helper.make_node("Add", ["x_d", "x_d"], ["y"]),
+        *pair_nodes("y", "s", "z"),
+    ]
+    scale = {"s": np.array([0.1], np.float32), "z": np.array([3], np.uint8)}
+    onnx.save(paired_model(nodes, scale, ["y_d"]), tmp_path / "model.onnx")
+    with pytest.raises(InferenceError, match="must be a scalar"):
+        open_predict(tmp_path / "model.onnx")
+    open_predict(tmp_path / "model.onnx", optimize=False)
+
+
+def test_onnxruntime_dequantizes_a_whole_table_to_look_up_a_row(tmp_path):
+    """gather_integers: DequantizeLinear stays in front of Gather."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["table", "s", "z"], ["floats"]),
+        helper.make_node("Gather", ["floats", "rows"], ["looked"]),
+        helper.make_node("Add", ["x", "looked"], ["y"]),
+    ]
+    stored = {
+        "table": np.ones((50, 8), np.int8),
+        "s": np.float32(0.1),
+        "z": np.int8(0),
+        "rows": np.arange(8),
+    }
+    found = operators_run(paired_model(nodes, stored, ["y"]), tmp_path)
+    assert found.index("DequantizeLinear") < found.index("Gather")
+
+
+@pytest.mark.parametrize(("factor", "fuses"), [(1.0, True), (30.0, False)])
+def test_onnxruntime_fuses_no_conv_whose_bias_has_another_scale(tmp_path, factor, fuses):
+    """settle_biases: int32 biases take the scale of their sums."""
+    nodes = [
+        *pair_nodes("x", "s", "z"),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wd"]),
+        helper.make_node("DequantizeLinear", ["b", "bs", "bz"], ["bd"]),
+        helper.make_node("Conv", ["x_d", "wd", "bd"], ["y"]),
+        *pair_nodes("y", "s", "z"),
+    ]
+    stored = {
+        "s": np.float32(0.1), "z": np.uint8(3),
+        "w": np.ones((4, 4, 3, 3), np.int8), "ws": np.float32(0.02), "wz": np.int8(0),
+        "b": np.arange(4, dtype=np.int32), "bz": np.int32(0),
+        "bs": np.float32(0.1) * np.float32(0.02) * np.float32(factor),
+    }  # fmt: skip
+    found = operators_run(paired_model(nodes, stored, ["y_d"]), tmp_path)
+    assert ("QLinearConv" in found) == fuses

@@ -43,7 +43,8 @@ def read_conv(node: NodeProto, pairs: Pairs) -> IntegerConv | None:
         pairs: Its graph, indexed.
 
     Returns:
-        None where its weights are not constant integers, scaled as a whole or by output.
+        None where its weights are not constant integers of zero point 0, scaled as a whole or by
+        output.
     """
     names = [name for name in node.input[1 : _BIAS_SLOT + 1] if name]
     found = [pairs.producer(name, DEQUANTIZE) for name in names]
@@ -54,7 +55,7 @@ def read_conv(node: NodeProto, pairs: Pairs) -> IntegerConv | None:
         grid = pairs.grid(one)
         if one.input[0] not in pairs.constants or grid is None:
             return None
-        if not (grid.is_per_tensor or grid.axis == 0):
+        if np.any(grid.zero_point) or not (grid.is_per_tensor or grid.axis == 0):
             return None
     shape = tuple(pairs.constants[parameters[0].input[0]].dims)
     return IntegerConv(node, parameters, shape, attribute_int(node, "group", 1))

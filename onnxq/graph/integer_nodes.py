@@ -132,13 +132,17 @@ def _why_float(node: onnx.NodeProto, flow: TensorFlow, made: set[str], readable:
         return _why_not_joined(node, flow, made if node.op_type == "AveragePool" else readable)
     if node.input[0] not in made:
         return "it reads a float tensor"
+    return _why_not_absorbed(node, flow) if node.op_type in ABSORBED else _why_not_moved(node, flow)
+
+
+def _why_not_moved(node: onnx.NodeProto, flow: TensorFlow) -> str:
     if node.op_type == "Resize" and _attribute(node, "mode", b"nearest") != b"nearest":
         return "onnxruntime interpolates integers in float"
     if node.op_type == "MaxPool" and len(node.output) > 1:
         return "onnxruntime finds the places of integer maxima in float"
     if node.op_type == "Pad" and not _pads_with_zero(node, flow):
         return "it pads with a value that is not zero, or not constant"
-    return _why_not_absorbed(node, flow) if node.op_type in ABSORBED else ""
+    return ""
 
 
 def _pads_with_zero(node: onnx.NodeProto, flow: TensorFlow) -> bool:

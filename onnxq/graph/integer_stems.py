@@ -14,7 +14,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from onnxq.graph.edits import attribute_int, inferred_shapes
 from onnxq.graph.integer_convs import put_before, store_constant, take_dequantizer
-from onnxq.graph.qdq_pairs import DEQUANTIZE, Grid, Pairs
+from onnxq.graph.qdq_pairs import DEQUANTIZE, QUANTIZE, Grid, Pairs
 from onnxq.graph.unread import drop_unread, inherit_names
 
 CHANNELS_AT_ONCE = 4
@@ -23,7 +23,9 @@ CHANNELS_AT_ONCE = 4
 LEAST_OUTPUTS = 16
 """Output channels below which onnxruntime does not take the fast kernel."""
 
-_MOVING = frozenset({"Transpose", "QuantizeLinear"})
+_MOVING = frozenset({
+    "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Pad", "Slice", QUANTIZE, DEQUANTIZE,
+})  # fmt: skip
 _PLANE_RANK = 4
 
 
@@ -92,7 +94,7 @@ def _read_stem(node: NodeProto, pairs: Pairs, inputs: set[str]) -> Stem | None:
 
 
 def _comes_from(name: str, inputs: set[str], pairs: Pairs) -> bool:
-    """Whether a tensor is an input of the graph, at most quantized and turned round."""
+    """Whether a tensor is an input of the graph, at most quantized and moved."""
     while name not in inputs:
         node = pairs.producers.get(name)
         if node is None or node.op_type not in _MOVING:

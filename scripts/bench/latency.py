@@ -7,6 +7,7 @@ Each way runs in a process of its own; processes take turns of 10 ms, in blocks 
 ``onnxq run`` measures. Ratios are to onnxruntime on the float model as it was converted, each with
 its 95 % interval: CPU time of the calling thread at one thread, wall time at several. SQNR is that
 of the first output on 16 held-out rows against the same float model.
+"int" is the share of the multiply-adds that onnxruntime's integer kernels do.
 ``--openvino`` names an interpreter that has openvino and nncf.
 """
 
@@ -28,6 +29,8 @@ from latency_ways import Make, NotMadeError, Way, given, openvino, ort_dynamic, 
 from latency_ways import pytorch as pytorch_ways
 from numpy.typing import NDArray
 
+import onnxq
+from onnxq.audits import RuntimeAudit
 from onnxq.errors import InferenceError
 from onnxq.events import tell_nobody
 from onnxq.profiling.latency import Ask, LatencyStudy, measure_latencies
@@ -184,8 +187,8 @@ def _table(
     heads = [head for one in settings for head in (f"ms, {one}", f"x, {one}")]
     lines = [
         f"{subject.name}",
-        f"| way | {' | '.join(heads)} | MB | SQNR dB |  |",
-        f"|---{'|---' * (len(heads) + 3)}|",
+        f"| way | {' | '.join(heads)} | MB | SQNR dB | int |  |",
+        f"|---{'|---' * (len(heads) + 4)}|",
     ]
     for way in ways:
         cells = [
@@ -195,7 +198,10 @@ def _table(
         ]
         size = f"{way.file_bytes / _MB:.2f}" if way.file_bytes else ""
         sqnr = "" if way is ways[0] else f"{_sqnr_db(outputs[ways[0].name], outputs[way.name]):.1f}"
-        lines.append(f"| {way.name} | {' | '.join(cells)} | {size} | {sqnr} | {way.note} |")
+        share = _integer_share(way, subject)
+        lines.append(
+            f"| {way.name} | {' | '.join(cells)} | {size} | {sqnr} | {share} | {way.note} |"
+        )
     return "\n".join(lines)
 
 
@@ -208,6 +214,13 @@ def _cells(way: Way, reference: Way, setting: Setting, study: LatencyStudy) -> t
         return f"{clock.value / 1e6:.3f}", "1"
     ratio = study.ratios(reference.name)[way.name][0].ratio
     return f"{clock.value / 1e6:.3f}", f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
+
+
+def _integer_share(way: Way, subject: Subject) -> str:
+    if way.engine != "onnxruntime":
+        return ""
+    audit = onnxq.inspect(way.model, data=str(subject.rows), runtime=True).audit
+    return f"{audit.integer_ratio:.0%}" if isinstance(audit, RuntimeAudit) else ""
 
 
 def _predict(way: Way, subject: Subject, interpreters: Interpreters) -> NDArray[np.float64]:

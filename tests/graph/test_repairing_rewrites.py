@@ -11,6 +11,7 @@ from onnxq.graph.cleaning import clean
 from onnxq.graph.qdq_pairs import Grid, index_pairs
 from onnxq.graph.rewrites import FOR_REPAIR
 from onnxq.graph.rewrites.absorb_rectifiers import absorb_rectifiers
+from onnxq.graph.rewrites.center_weights import center_weights
 from onnxq.graph.rewrites.complete_sums import complete_sums
 from onnxq.graph.rewrites.drop_identities import drop_identities
 from onnxq.graph.rewrites.drop_inner_pairs import drop_inner_pairs
@@ -217,6 +218,21 @@ def test_uint8_weights_become_int8(tmp_path, scales):
     proto = sketch.model(sketch.conv(sketch.pair("x"), weight=weight))
     result = check_equal(shift_weights_to_int8, proto, tmp_path)
     assert len(result.subjects) == 1
+
+
+def test_weights_of_small_convolutions_become_symmetric(tmp_path):
+    sketch = Sketch()
+    weight = sketch.weight(CHANNELS, 1, 3, 3, point=-20)
+    proto = sketch.model(sketch.conv(sketch.pair("x"), weight=weight, group=CHANNELS))
+    result = center_weights(proto)
+    assert len(result.subjects) == 1
+    pairs = index_pairs(result.proto.graph)
+    grids = [pairs.grid(n) for n in result.proto.graph.node if n.input[0] in pairs.constants]
+    assert [grid.zero_point.any() for grid in grids] == [False]
+    before, after = run(proto, tmp_path), run(result.proto, tmp_path)
+    most = 9 * 4 * 148 * 0.02 / 127 / 2  # products, activation, half a step of the largest weight
+    assert all(np.abs(after[name] - before[name]).max() <= most for name in before)
+    assert center_weights(result.proto).subjects == ()
 
 
 def test_a_pair_behind_an_equal_one_goes(tmp_path):

@@ -8,6 +8,7 @@ from onnxq.graph.rewrites.absorb_rectifiers import ABSORB_RECTIFIERS
 from onnxq.graph.rewrites.align_channels import ALIGN_CHANNELS
 from onnxq.graph.rewrites.avoid_reserved_names import AVOID_RESERVED_NAMES
 from onnxq.graph.rewrites.bound_attention_masks import BOUND_ATTENTION_MASKS
+from onnxq.graph.rewrites.center_weights import CENTER_WEIGHTS
 from onnxq.graph.rewrites.complete_sums import COMPLETE_SUMS
 from onnxq.graph.rewrites.convolve_affine import CONVOLVE_AFFINE
 from onnxq.graph.rewrites.detach_passed_inputs import DETACH_PASSED_INPUTS
@@ -114,6 +115,7 @@ FOR_REPAIR: tuple[Rewrite, ...] = (
     UNFOLD_INTEGER_OPERATORS,
     FOLD_WEIGHT_QUANTIZERS,
     SHIFT_WEIGHTS_TO_INT8,
+    CENTER_WEIGHTS,
     FOLD_CHANNEL_FACTORS,
     GATHER_INTEGERS,
     MERGE_EQUAL_PAIRS,

@@ -24,6 +24,7 @@ from onnxq.graph.qdq_pairs import DEQUANTIZE, QUANTIZE, Pairs, index_pairs
 from onnxq.graph.rewrites.rewrite import WITH_VNNI, Rewrite, Rewritten
 
 _AT_ONCE = 16
+LEAST = 1
 _KEEPING = frozenset({
     QUANTIZE, DEQUANTIZE, "Add", "Mul", "GlobalAveragePool", "AveragePool", "MaxPool", "Relu",
     "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid",
@@ -88,7 +89,7 @@ def align_channels(proto: ModelProto) -> Rewritten:
     subjects = tuple(
         conv.node.name
         for conv in convs.values()
-        if conv.is_depthwise and bundles.root(conv.node.input[0]) in added
+        if bundles.root(conv.node.input[0]) in added or bundles.root(conv.node.output[0]) in added
     )
     return Rewritten(aligned if subjects else proto, subjects)
 
@@ -100,7 +101,19 @@ def _convs(pairs: Pairs) -> dict[str, IntegerConv]:
 
 
 def _is_uneven(conv: IntegerConv) -> bool:
-    return conv.is_depthwise and conv.group % _AT_ONCE != 0
+    return any(_added_to(width, conv) for width in _widths(conv).values())
+
+
+def _widths(conv: IntegerConv) -> dict[str, int]:
+    """Return how many channels the tensors have that a convolution reads and makes."""
+    return {conv.node.input[0]: conv.shape[1] * conv.group, conv.node.output[0]: conv.shape[0]}
+
+
+def _added_to(width: int, conv: IntegerConv) -> int:
+    """Return how many channels a tensor lacks for the fast kernel of a convolution."""
+    if conv.group == 1:
+        return (_AT_ONCE - width if width < _AT_ONCE else -width % 4) if width >= LEAST else 0
+    return -width % _AT_ONCE if conv.is_depthwise and width >= _AT_ONCE // 2 else 0
 
 
 def _bundle(pairs: Pairs, convs: dict[str, IntegerConv], channels: dict[str, int]) -> _Bundles:
@@ -158,13 +171,13 @@ def _channels(proto: ModelProto) -> dict[str, int]:
 
 def _added(convs: dict[str, IntegerConv], bundles: _Bundles) -> dict[str, int]:
     """Return how many channels each bundle gets, by its root."""
+    added: dict[str, int] = {}
+    for conv in convs.values():
+        for name, width in _widths(conv).items():
+            root = bundles.root(name)
+            added[root] = max(added.get(root, 0), _added_to(width, conv))
     loose = bundles.loose()
-    added = {
-        bundles.root(conv.node.input[0]): -conv.group % _AT_ONCE
-        for conv in convs.values()
-        if _is_uneven(conv) and conv.group >= _AT_ONCE // 2
-    }
-    return {root: count for root, count in added.items() if root in loose}
+    return {root: count for root, count in added.items() if count and root in loose}
 
 
 def _set_group(node: NodeProto, group: int) -> None:

@@ -1,9 +1,10 @@
 """Scales and zero points of one element become scalars.
 
-Pattern: a QuantizeLinear or DequantizeLinear whose scale is a tensor of one element. Replacement:
-the same numbers without an axis. Bit-exact. Why: the specification calls a scale for the whole
-tensor a scalar; onnxruntime 1.31.1 takes either, and then dies of its own fusions ("QLinearAdd
-Scale and Zero-point must be a scalar") on files that PyTorch's FX quantization exported.
+Pattern: a QuantizeLinear or DequantizeLinear of an activation whose scale is a tensor of one
+element. Replacement: the same numbers without an axis. Bit-exact. Why: the specification calls a
+scale for the whole tensor a scalar; onnxruntime 1.31.1 takes either, and then dies of its own
+fusions ("QLinearAdd Scale and Zero-point must be a scalar") on files that PyTorch's FX quantization
+exported.
 """
 
 from onnx import ModelProto, NodeProto
@@ -39,6 +40,7 @@ def _found(pairs: Pairs) -> list[NodeProto]:
         node
         for node in pairs.graph.node
         if node.op_type in {QUANTIZE, DEQUANTIZE}
+        and node.input[0] not in pairs.constants
         and any(name in pairs.constants and pairs.constants[name].dims for name in node.input[1:])
         for grid in [pairs.grid(node)]
         if grid is not None and grid.is_per_tensor

@@ -6,9 +6,9 @@ the whole tensor, eight bits, pads given as an input, and a value that lies on t
 always does, or a mode that needs none. Bit-exact: dequantizing is done value by value, so it may
 come after moving, and quantizing on the same grid gives back each integer.
 
-Why: onnxruntime 1.31 has no Pad between pairs, so it runs in float, and so does what reads it: in
-ResNet-20 the two sums behind padded shortcuts, 9 % of the time (one thread, x86-64 with
-AVX512-VNNI).
+Why: onnxruntime 1.31 fuses no Pad with pairs, so it runs in float, and so does a sum that reads
+it. In ResNet-20, with two padded shortcuts, all nodes become integer, 0.325 to 0.318 ms (one
+thread, x86-64 with AVX512-VNNI).
 """
 
 import numpy as np
@@ -113,5 +113,5 @@ PAD_INTEGERS = Rewrite(
     "bit-exact",
     "",
     pad_integers,
-    why="Pad and what reads it run in float else: 9 % of ResNet-20's time",
+    why="Pad between pairs runs in float, and sums that read it: ResNet-20 1.02x faster without",
 )
