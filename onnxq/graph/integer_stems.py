@@ -23,9 +23,7 @@ CHANNELS_AT_ONCE = 4
 LEAST_OUTPUTS = 16
 """Output channels below which onnxruntime does not take the fast kernel."""
 
-_MOVING = frozenset({
-    "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Pad", "Slice", QUANTIZE, DEQUANTIZE,
-})  # fmt: skip
+_MOVING = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Pad", "Slice", QUANTIZE})
 _PLANE_RANK = 4
 
 

@@ -30,7 +30,7 @@ class LinearNode:
         node: Of a type in ``LINEAR``.
         weights: float32, as the node has them.
         bias: float64, ``[channels]`` or ``[1]``; zeros where it has none.
-        rank: Of its result; of a MatMul, whose result may have more axes, 2.
+        rank: Of its result; of a MatMul, whose result may have more axes, 1: the last.
         axis: Of the channels in its result, of ``rank`` axes.
     """
 
@@ -105,8 +105,9 @@ def read_linear(node: NodeProto, constants: dict[str, TensorProto]) -> LinearNod
     bias = _bias(node, constants)
     if bias is None:
         return None
-    rank = _MATRIX_RANK if is_matrix else len(tensor.dims)
-    return LinearNode(node, numpy_helper.to_array(tensor), bias, rank, axis=1)
+    is_product = node.op_type == "MatMul"
+    rank = 1 if is_product else len(tensor.dims)
+    return LinearNode(node, numpy_helper.to_array(tensor), bias, rank, axis=0 if is_product else 1)
 
 
 def _bias(node: NodeProto, constants: dict[str, TensorProto]) -> Floats | None:

@@ -168,7 +168,7 @@ class Pairs:
             if quantizer is not None:
                 return self._zero_point(quantizer)
             dtype = TensorProto.UINT8 if stored is None else stored.data_type
-        return dtype, np.zeros((), np.int64)
+        return dtype, np.zeros((), helper.tensor_dtype_to_np_dtype(dtype))
 
 
 def index_pairs(graph: GraphProto) -> Pairs:

@@ -143,7 +143,7 @@ def _quantizing(plan: RunPlan) -> dict[str, Order]:
 
 
 def build_candidates(site: Site) -> Iterator[Outcome]:
-    """Build the candidates one after the other.
+    """Build the quantized candidates one after the other.
 
     Args:
         site: The run, and what it stands on.
@@ -151,7 +151,6 @@ def build_candidates(site: Site) -> Iterator[Outcome]:
     Yields:
         What came of each recipe; a failure of one does not stop the others.
     """
-    yield float_candidate(site.foundation)
     already = site.foundation.converted.quantized_already
     if already:
         yield from _never_twice(site, already)

@@ -6,7 +6,13 @@ from onnxq.documents import artefact_files
 from onnxq.errors import Interrupted
 from onnxq.isolation.ownership import RECIPES_FILE, SNIPPET_FILE
 from onnxq.pipeline.bench import open_bench
-from onnxq.pipeline.candidates import Candidate, Outcome, build_candidates, open_site
+from onnxq.pipeline.candidates import (
+    Candidate,
+    Outcome,
+    build_candidates,
+    float_candidate,
+    open_site,
+)
 from onnxq.pipeline.foundation import lay_foundation
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.plans import RunPlan
@@ -37,7 +43,7 @@ def execute_plan(plan: RunPlan) -> Report:
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         foundation = lay_foundation(plan, bench)
-        outcomes: list[Outcome] = []
+        outcomes: list[Outcome] = [float_candidate(foundation)]
         try:
             site = open_site(plan, bench, foundation)
             for outcome in build_candidates(site):
@@ -46,9 +52,8 @@ def execute_plan(plan: RunPlan) -> Report:
                 outcomes.append(outcome)  # noqa: PERF402 - likewise
             timings = measure_candidates(plan, bench, foundation, _candidates(outcomes))
         except Interrupted as stop:
-            if outcomes:
-                partial = make_report(plan, bench, foundation, outcomes, Timings())
-                stop.partial_report = report_to_json(partial)
+            partial = make_report(plan, bench, foundation, outcomes, Timings())
+            stop.partial_report = report_to_json(partial)
             raise
         report = make_report(plan, bench, foundation, outcomes, timings)
         return _write_output(plan, report, _candidates(outcomes))

@@ -227,6 +227,43 @@ def test_a_constant_mask_is_bounded_in_place():
     )
 
 
+@pytest.mark.parametrize("first", ["added", "chosen"])
+def test_the_second_of_two_masks_stays(first):
+    """Where one forbids all that the other allows, the least forbidden of a row gets all."""
+    nodes = [
+        node("Where", ["may", "zero", "lowest"], "padding"),
+        node("Add", ["x", "padding"], "kept")
+        if first == "added"
+        else node("Where", ["may", "x", "lowest"], "kept"),
+        node("Add", ["kept", "causal"], "masked"),
+        node("Softmax", ["masked"], "shares", axis=-1),
+        node("IsNaN", ["shares"], "gone"),
+        node("Where", ["gone", "zero", "shares"], "y"),
+    ]
+    causal = np.where(np.tri(TOKENS, dtype=bool), 0.0, -1e9)
+    constants = [constant("zero", 0.0), constant("lowest", -np.inf), constant("causal", causal)]
+    shape = [1, TOKENS, TOKENS]
+    proto = make_model(nodes, {"x": (F, shape), "may": (BOOL, shape)}, {"y": 3}, constants)
+    assert find_added_masks(trace_tensors(proto.graph)) == []
+    assert bound_attention_masks(proto).proto is proto
+    assert drop_nan_guards(proto).proto is proto
+
+
+def test_a_multiple_of_what_is_computed_keeps_its_guard():
+    nodes = [
+        node("Mul", ["m", "lowest"], "forbidden"),
+        node("Add", ["x", "forbidden"], "masked"),
+        node("Softmax", ["masked"], "shares", axis=-1),
+        node("IsNaN", ["shares"], "gone"),
+        node("Where", ["gone", "zero", "shares"], "y"),
+    ]
+    inputs = dict.fromkeys(("x", "m"), (F, [1, TOKENS, TOKENS]))
+    constants = [constant("zero", 0.0), constant("lowest", -1e9)]
+    proto = make_model(nodes, inputs, {"y": 3}, constants)
+    assert drop_nan_guards(proto).proto is proto
+    assert apply(bound_attention_masks, proto).subjects == ("n_masked",)
+
+
 @pytest.mark.parametrize("lowest", [-1.0, -100.0])
 def test_a_mild_bias_is_no_mask(lowest):
     proto = attention(lowest)

@@ -130,6 +130,33 @@ def test_matmul_takes_scales_alone():
     assert [one.op_type for one in result.proto.graph.node] == ["MatMul", "Add"]
 
 
+def test_matmul_is_not_normalized_along_rows():
+    """A BatchNormalization normalizes axis 1, which is the last of a matrix alone."""
+    shape = [2, CHANNELS, 3]
+    ones = numpy_helper.from_array(np.arange(1, CHANNELS + 1, dtype=np.float32), "c")
+    zeros = numpy_helper.from_array(np.zeros(CHANNELS, np.float32), "z")
+    weights = numpy_helper.from_array(np.ones((3, CHANNELS), np.float32), "w")
+    graph = helper.make_graph(
+        [
+            node("MatMul", ["x", "w"], ["t"], "linear"),
+            node("BatchNormalization", ["t", "c", "z", "z", "c"], ["y"], "norm"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [ones, zeros, weights],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert fold_affine(proto).subjects == ()
+
+
+def test_a_constant_that_adds_an_axis_to_a_vector_stays():
+    maker = Maker(2, "MatMul")
+    maker.tensors.append(maker.constant("row", (1, CHANNELS)))
+    maker.nodes.append(node("Mul", ["t0", "row"], ["y"], "mul"))
+    assert fold_affine(maker.build()).subjects == ()
+
+
 def test_what_is_read_twice_stays():
     maker = Maker(3, "Conv")
     maker.affine("BatchNormalization")

@@ -299,15 +299,15 @@ def inverted_residual(channels=24, *, with_gate=True, also_returns=False, size=6
     return net.model(y, deep) if also_returns else net.model(y)
 
 
-@pytest.mark.parametrize("channels", [9, 15, 17, 24, 40])
+@pytest.mark.parametrize("channels", [4, 9, 15, 17, 24, 40])
 @pytest.mark.parametrize("with_gate", [True, False])
 def test_channels_are_aligned(channels, with_gate):
     proto = inverted_residual(channels, with_gate=with_gate)
     result = check_exact(align_channels, proto)
-    assert len(result.subjects) == 1
-    (deep,) = (node for node in result.proto.graph.node if node.name == result.subjects[0])
-    group = next(a.i for a in deep.attribute if a.name == "group")
-    assert group == -(-channels // 16) * 16
+    assert len(result.subjects) == (5 if with_gate else 3)
+    changed = [node for node in result.proto.graph.node if node.name in result.subjects]
+    groups = {next(a.i for a in node.attribute if a.name == "group") for node in changed}
+    assert groups == {1, -(-channels // 16) * 16}
     (expected,), (found,) = (run(one, optimize=False) for one in (proto, result.proto))
     np.testing.assert_allclose(found, expected, atol=STEP * 1.01)  # floats add up otherwise
 
@@ -315,13 +315,43 @@ def test_channels_are_aligned(channels, with_gate):
 @pytest.mark.parametrize(
     "proto",
     [
-        inverted_residual(32),
-        inverted_residual(4),
-        inverted_residual(24, also_returns=True),
+        inverted_residual(32, with_gate=False),
+        inverted_residual(24, with_gate=False, also_returns=True),
     ],
-    ids=["aligned", "too few", "an output"],
+    ids=["aligned", "an output"],
 )
 def test_other_channels_are_not_aligned(proto):
+    assert align_channels(proto).proto is proto
+
+
+def chain(channels, *, size=6):
+    """A dense convolution that makes few channels, a sum of them, and a dense one that reads it."""
+    net = Net("N", 8, size, size)
+    few = net.pair(net.conv(net.pair("x"), (channels, 8, 3, 3), pads=[1] * 4))
+    again = net.pair(net.conv(few, (channels, channels, 1, 1)))
+    wide = net.pair(net.conv(net.pair(net.add("Add", few, again)), (16, channels, 3, 3)))
+    return net.model(wide)
+
+
+@pytest.mark.parametrize(("channels", "wide"), [(1, 16), (5, 16), (12, 16), (17, 20), (22, 24)])
+def test_dense_channels_are_aligned(channels, wide):
+    result = check_exact(align_channels, chain(channels))
+    assert len(result.subjects) == 3
+    shapes = [list(tensor.dims) for tensor in result.proto.graph.initializer]
+    assert shapes.count([wide, wide, 1, 1]) == 1
+
+
+@pytest.mark.parametrize("channels", [16, 20, 64])
+def test_channels_by_fours_stay(channels):
+    assert align_channels(chain(channels)).proto.graph == chain(channels).graph
+
+
+def test_weights_around_another_zero_point_stay():
+    proto = chain(5)
+    for tensor in proto.graph.initializer:
+        if tensor.name.endswith("zero_point") and tensor.name.startswith("w"):
+            values = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(values + values.dtype.type(3), tensor.name))
     assert align_channels(proto).proto is proto
 
 

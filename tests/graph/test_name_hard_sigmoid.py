@@ -73,3 +73,12 @@ def test_it_is_named(order, scale, bounds):
 )
 def test_what_is_none_stays(proto):
     assert name_hard_sigmoids(proto).proto is proto
+
+
+@pytest.mark.parametrize("name", ["three", "by"])
+def test_a_constant_that_adds_an_axis_stays(name):
+    proto = spelled()
+    for tensor in proto.graph.initializer:
+        if tensor.name == name:
+            tensor.dims.extend([1, 1, 1])
+    assert name_hard_sigmoids(proto).proto is proto

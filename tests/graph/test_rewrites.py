@@ -159,6 +159,22 @@ def test_other_means_stay(axes, rank):
     assert pool_spatial_mean(mean(axes, rank)).subjects == ()
 
 
+@pytest.mark.parametrize("square", ["Pow", "Mul"])
+def test_means_of_a_normalization_stay(square):
+    """Each is over all spatial axes of rank 3, as a LayerNormalization before opset 17 has it."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], "mean", axes=[-1]),
+        helper.make_node("Sub", ["x", "m"], ["d"], "off"),
+        helper.make_node(square, ["d", "two" if square == "Pow" else "d"], ["s"], "square"),
+        helper.make_node("ReduceMean", ["s"], ["v"], "variance", axes=[-1]),
+        helper.make_node("Div", ["d", "v"], ["y"], "norm"),
+    ]
+    shape = [ROWS, WIDE, WIDE]
+    two = numpy_helper.from_array(np.float32(2), "two")
+    proto = make_model(nodes, {"x": shape}, {"y": shape}, [two], opset=13)
+    assert pool_spatial_mean(proto).subjects == ()
+
+
 def test_mean_of_unknown_rank_stays():
     proto = mean([2, 3])
     proto.graph.input[0].type.tensor_type.ClearField("shape")

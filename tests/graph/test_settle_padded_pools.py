@@ -67,6 +67,22 @@ def test_a_padding_as_wide_as_the_window_stays():
     assert check_same(wide)[0] == ["Relu", "Pad", "MaxPool"]
 
 
+@pytest.mark.parametrize("front", [(), (("Relu",),)])
+@pytest.mark.parametrize(("name", "value"), [("ceil_mode", 1), ("pads", [0, 1, 0, 0])])
+def test_pools_that_pad_or_round_up_return_places(front, name, value):
+    proto = padded_pool(*front, strides=[2, 2])
+    proto.graph.node[-1].attribute.append(helper.make_attribute(name, value))
+    operators, subjects = check_same(proto)
+    assert operators[-2:] == ["Pad", "MaxPool"]
+    assert subjects == ("y",)
+
+
+def test_a_window_that_may_step_over_everything_does_not_pad_by_itself():
+    pads = (0, 0, 1, 1, 0, 0, 1, 1)
+    proto = padded_pool(("Relu",), pads=pads, kernel_shape=[2, 2], dilations=[8, 8])
+    assert check_same(proto)[0] == ["Relu", "Pad", "MaxPool"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

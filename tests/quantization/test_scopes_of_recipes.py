@@ -106,10 +106,16 @@ def kit_ranges(path):
     return json.loads(Path(path).read_text(encoding="utf-8"))["ranges"]
 
 
-@pytest.mark.parametrize("alias", RECIPES)
+@pytest.mark.parametrize("alias", [alias for alias in RECIPES if alias != "int8-partial"])
 def test_strict_passes_where_everything_asked_for_is_integer(kit_of, alias):
     result = kit_of("mlp").quantize(ALIASES[alias], QuantizationScope(strict=True))
     assert result.left_float == {}
+
+
+def test_strict_contradicts_a_recipe_that_leaves_nodes_float(kit_of):
+    with pytest.raises(RecipeError, match="leaves nodes float on purpose") as caught:
+        kit_of("mlp").quantize(ALIASES["int8-partial"], QuantizationScope(strict=True))
+    assert caught.value.hint == "Use -r int8, or leave --strict out."
 
 
 def test_strict_does_not_ask_for_what_the_scope_keeps_float(kit_of):

@@ -22,6 +22,7 @@ from onnxq.graph.rewrites.fold_affine import FOLD_AFFINE
 from onnxq.graph.rewrites.fold_channel_factors import FOLD_CHANNEL_FACTORS
 from onnxq.graph.rewrites.fold_constants import FOLD_CONSTANTS
 from onnxq.graph.rewrites.fold_gemm_scales import FOLD_GEMM_SCALES
+from onnxq.graph.rewrites.fold_stem_columns import FOLD_STEM_COLUMNS
 from onnxq.graph.rewrites.fold_weight_quantizers import FOLD_WEIGHT_QUANTIZERS
 from onnxq.graph.rewrites.fuse_attention import FUSE_ATTENTION
 from onnxq.graph.rewrites.gather_integers import GATHER_INTEGERS
@@ -97,6 +98,7 @@ FOR_INTEGERS: tuple[Rewrite, ...] = (
     PAD_INTEGERS,
     REQUANTIZE_HARD_SIGMOID,
     ALIGN_CHANNELS,
+    FOLD_STEM_COLUMNS,
     SPACE_TO_DEPTH_STEM,
     PAD_STEM_CHANNELS,
     SPREAD_GATES,

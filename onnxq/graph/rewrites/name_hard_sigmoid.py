@@ -2,8 +2,9 @@
 
 Pattern: ``Clip(x + b, 0, top)``, divided by ``top`` or multiplied with its inverse, at once or
 behind a product, as older exporters and Keras write ``x * relu6(x + 3) / 6``. Replacement:
-``HardSigmoid(x, alpha = 1 / top, beta = b / top)``. Condition: float32, constant scalars, top above
-0; nobody else reads what goes away. Real-exact: the same terms, scaled before they are added.
+``HardSigmoid(x, alpha = 1 / top, beta = b / top)``. Condition: float32, constant scalars of rank 0
+or 1, which add no axis, top above 0; nobody else reads what goes away. Real-exact: the same terms,
+scaled before they are added.
 
 Why: an Add and a Mul of constants stay float between pairs, a HardSigmoid has a way in integers
 (:mod:`onnxq.graph.rewrites.requantize_hard_sigmoid`): MobileNetV3-Small as int8 takes 0.75x of
@@ -83,7 +84,9 @@ def _spelled(clip: NodeProto, flow: TensorFlow) -> _Spelled | None:
 
 def _float(name: str, flow: TensorFlow) -> TensorProto | None:
     tensor = flow.initializers.get(name)
-    return tensor if tensor is not None and tensor.data_type == TensorProto.FLOAT else None
+    if tensor is None or tensor.data_type != TensorProto.FLOAT or len(tensor.dims) > 1:
+        return None
+    return tensor
 
 
 def _scales(node: NodeProto, top: float, flow: TensorFlow) -> bool:

@@ -93,6 +93,8 @@ def _move(pairs: Pairs, node: NodeProto, taken: set[str]) -> None:
         stored = store_constant(graph, f"{integers}_value", np.asarray(integer), taken)
         node.input.extend([""] * (_VALUE_SLOT + 1 - len(node.input)))
         node.input[_VALUE_SLOT] = stored
+    elif len(node.input) > _VALUE_SLOT:
+        node.input[_VALUE_SLOT] = ""  # not read in this mode, and a float
     graph.node.insert(list(graph.node).index(node) + 1, behind)
     for reader in pairs.readers(floats):
         again = pairs.grid(reader) if reader.op_type == QUANTIZE else None

@@ -3,14 +3,16 @@
 Pattern: ``Pad(X, 0) → MaxPool``, as Keras' ZeroPadding2D leaves it. Replacement: where X is the
 result of a Relu, or of a Clip whose bounds are not below zero, the MaxPool pads by itself: no
 negative infinity of its padding can win against what is never negative. Elsewhere the MaxPool
-says ``auto_pad = VALID``, which is what it does without pads of its own. Condition: spatial pads
-that are constant and not negative; a MaxPool with one output, no pads, no auto_pad, no ceil_mode.
-Bit-exact.
+says ``auto_pad = VALID``, which is what it does without pads of its own; one that has some, or
+rounds its sizes up, returns the places of its maxima, too, for nobody. Condition: spatial pads that
+are constant and not negative; a MaxPool with one output and no auto_pad; to pad by itself, also no
+dilation, for a window could step over all that is not padding. Bit-exact.
 
 Why: onnxruntime 1.31's offline ORT_ENABLE_BASIC level moves such a Pad into the MaxPool whatever X
 is, so that zeros become negative infinities: the model computes something else wherever X is
-negative at a border (ResNet50V2 of Keras does not rectify in front of its pool). An auto_pad stops
-it. And a Pad between integer nodes stays float.
+negative at a border (ResNet50V2 of Keras does not rectify in front of its pool); with ceil_mode
+sizes change as well, and pads as wide as the window do not load. An auto_pad stops it, and so does
+a second output. And a Pad between integer nodes stays float.
 """
 
 import numpy as np
@@ -20,10 +22,12 @@ from onnxq.graph.edits import (
     captured_names,
     copy_of,
     drop_attributes,
+    fresh_name,
     initializers_of,
     interface_names,
     producers_of,
     scalar_of,
+    taken_names,
     uses_of,
 )
 from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
@@ -46,7 +50,11 @@ def settle_padded_pools(proto: ModelProto) -> Rewritten:
     settled = copy_of(proto)
     pools = _find(settled)
     constants, producers = initializers_of(settled.graph), producers_of(settled.graph)
+    taken = taken_names(settled.graph)
     for pool, pad, pads in pools:
+        if not _is_plain(pool):
+            pool.output.append(fresh_name(f"{pool.output[0]}_places", taken))
+            continue
         drop_attributes(pool, ["auto_pad", "pads"])
         if _is_never_negative(producers.get(pad.input[0]), constants) and _fits(pool, pads):
             pool.attribute.append(helper.make_attribute("pads", pads))
@@ -68,7 +76,7 @@ def _find(proto: ModelProto) -> list[tuple[NodeProto, NodeProto, list[int]]]:
         if pad is None or pad.op_type != "Pad" or pad.output[0] in kept:
             continue
         pads = _zero_pads(pad, constants)
-        if pads and _is_plain(pool) and len(uses[pad.output[0]]) == 1:
+        if pads and _is_merged(pool) and len(uses[pad.output[0]]) == 1:
             found.append((pool, pad, pads))
     return found
 
@@ -92,22 +100,27 @@ def _zero_pads(pad: NodeProto, constants: dict[str, TensorProto]) -> list[int]:
     return [int(size) for size in pads[:, _SPATIAL:].ravel()]
 
 
+def _is_merged(pool: NodeProto) -> bool:
+    """Whether onnxruntime would move a Pad into a pool."""
+    given = {attribute.name: attribute for attribute in pool.attribute}
+    automatic = given["auto_pad"].s if "auto_pad" in given else b"NOTSET"
+    return len(pool.output) == 1 and automatic == b"NOTSET"
+
+
 def _is_plain(pool: NodeProto) -> bool:
     """Whether a pool pads nothing by itself and rounds its sizes down."""
     given = {attribute.name: attribute for attribute in pool.attribute}
-    automatic = given["auto_pad"].s if "auto_pad" in given else b"NOTSET"
-    return (
-        len(pool.output) == 1
-        and automatic == b"NOTSET"
-        and not ("pads" in given and any(given["pads"].ints))
-        and not ("ceil_mode" in given and given["ceil_mode"].i)
-    )
+    has_pads = "pads" in given and any(given["pads"].ints)
+    return not has_pads and not ("ceil_mode" in given and given["ceil_mode"].i)
 
 
 def _fits(pool: NodeProto, pads: list[int]) -> bool:
-    """Whether each window would reach beyond the padding, as the specification asks for."""
-    sizes = next(tuple(a.ints) for a in pool.attribute if a.name == "kernel_shape")
-    return all(pad < size for pad, size in zip(pads, (*sizes, *sizes), strict=True))
+    """Whether each window reaches beyond the padding, as the specification asks for, and stays."""
+    given = {attribute.name: tuple(attribute.ints) for attribute in pool.attribute}
+    sizes = given["kernel_shape"]
+    is_dilated = any(step != 1 for step in given.get("dilations", ()))
+    fits = all(pad < size for pad, size in zip(pads, (*sizes, *sizes), strict=True))
+    return fits and not is_dilated
 
 
 def _is_never_negative(node: NodeProto | None, constants: dict[str, TensorProto]) -> bool:
