@@ -12,31 +12,20 @@ of the first output on 16 held-out rows against the same float model.
 """
 
 import argparse
-import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import msgspec
-import numpy as np
+from engine_processes import Interpreters, open_way, predict_rows, sqnr_db
 from latency_subjects import SHAPES, Subject, make_subject
 from latency_ways import Make, NotMadeError, Way, given, openvino, ort_dynamic, ort_static, ours
 from latency_ways import pytorch as pytorch_ways
-from numpy.typing import NDArray
 
 import onnxq
 from onnxq.audits import RuntimeAudit
-from onnxq.errors import InferenceError
 from onnxq.events import tell_nobody
-from onnxq.profiling.latency import Ask, LatencyStudy, measure_latencies
-from onnxq.stages import Turn, TurnTimes
+from onnxq.profiling.latency import LatencyStudy, measure_latencies
 
-ENGINE = Path(__file__).with_name("latency_engine.py")
 _MB = 1e6
 
 
@@ -55,32 +44,6 @@ class Setting:
     def __str__(self) -> str:
         """Return what the table's heading says."""
         return f"{self.threads} thread{'s' * (self.threads > 1)}, batch {self.batch_rows}"
-
-
-@dataclass(frozen=True)
-class Interpreters:
-    """Who runs which engine.
-
-    Attributes:
-        openvino: Of the engine ``openvino``; empty where there is none.
-    """
-
-    openvino: str
-
-    def words(self, way: Way, subject: Subject, batch_rows: int) -> list[str]:
-        """Return the command that opens a way."""
-        python = self.openvino if way.engine == "openvino" else sys.executable
-        files = (subject.rows, subject.calibration)
-        return [
-            python,
-            "-W",
-            "ignore",
-            str(ENGINE),
-            way.engine,
-            way.model,
-            *map(str, files),
-            str(batch_rows),
-        ]
 
 
 def main() -> None:
@@ -142,38 +105,14 @@ def _measure(
 ) -> LatencyStudy:
     by_name = {way.name: way for way in ways}
 
-    @contextmanager
-    def open_way(name: str) -> Iterator[Ask]:
-        words = interpreters.words(by_name[name], subject, setting.batch_rows)
-        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # noqa: S603 - ours
-            yield partial(_ask, child)
-            child.kill()
-
     return measure_latencies(
         tuple(by_name),
-        open_way,
+        lambda name: open_way(by_name[name], subject, interpreters, setting.batch_rows),
         threads=(setting.threads,),
         batch_rows=setting.batch_rows,
         budget_s=seconds,
         tell=tell_nobody,
     )
-
-
-def _ask(child: subprocess.Popen[bytes], turn: Turn) -> TurnTimes:
-    answer = _exchange(child, msgspec.json.encode(turn))
-    return msgspec.json.decode(answer, type=TurnTimes)
-
-
-def _exchange(child: subprocess.Popen[bytes], line: bytes) -> bytes:
-    if child.stdin is None or child.stdout is None:
-        raise TypeError(child)
-    child.stdin.write(line + b"\n")
-    child.stdin.flush()
-    answer = child.stdout.readline()
-    if not answer:
-        message = f"the engine ended with {child.wait()}"
-        raise InferenceError(message, code="OQ173", hint="Run latency_engine.py by hand.")
-    return answer
 
 
 def _table(
@@ -183,7 +122,7 @@ def _table(
     settings: list[Setting],
     studies: list[LatencyStudy],
 ) -> str:
-    outputs = {way.name: _predict(way, subject, interpreters) for way in ways}
+    outputs = {way.name: predict_rows(way, subject, interpreters) for way in ways}
     heads = [head for one in settings for head in (f"ms, {one}", f"x, {one}")]
     lines = [
         f"{subject.name}",
@@ -197,7 +136,7 @@ def _table(
             for cell in _cells(way, ways[0], s, study)
         ]
         size = f"{way.file_bytes / _MB:.2f}" if way.file_bytes else ""
-        sqnr = "" if way is ways[0] else f"{_sqnr_db(outputs[ways[0].name], outputs[way.name]):.1f}"
+        sqnr = "" if way is ways[0] else f"{sqnr_db(outputs[ways[0].name], outputs[way.name]):.1f}"
         share = _integer_share(way, subject)
         lines.append(
             f"| {way.name} | {' | '.join(cells)} | {size} | {sqnr} | {share} | {way.note} |"
@@ -221,21 +160,6 @@ def _integer_share(way: Way, subject: Subject) -> str:
         return ""
     audit = onnxq.inspect(way.model, data=str(subject.rows), runtime=True).audit
     return f"{audit.integer_ratio:.0%}" if isinstance(audit, RuntimeAudit) else ""
-
-
-def _predict(way: Way, subject: Subject, interpreters: Interpreters) -> NDArray[np.float64]:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "outputs.npy")
-        words = interpreters.words(way, subject, 1)
-        line = json.dumps({"predict": str(file)}) + "\n"
-        subprocess.run(words, input=line.encode(), stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - ours
-        outputs: NDArray[np.float64] = np.load(file).astype(np.float64)
-        return outputs
-
-
-def _sqnr_db(expected: NDArray[np.float64], found: NDArray[np.float64]) -> float:
-    noise = ((found - expected) ** 2).sum()
-    return float(10 * np.log10((expected**2).sum() / noise)) if noise else np.inf
 
 
 if __name__ == "__main__":
