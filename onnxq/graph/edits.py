@@ -154,12 +154,8 @@ def element_types(proto: ModelProto) -> dict[str, int]:
     Returns:
         Values of ``TensorProto.DataType`` by tensor name.
     """
-    inferred = onnx.shape_inference.infer_shapes(proto).graph
-    types = {
-        value.name: value.type.tensor_type.elem_type
-        for value in (*inferred.value_info, *inferred.input, *inferred.output)
-    }
-    return types | {tensor.name: tensor.data_type for tensor in inferred.initializer}
+    types = {name: value.type.tensor_type.elem_type for name, value in infer_values(proto).items()}
+    return types | {tensor.name: tensor.data_type for tensor in proto.graph.initializer}
 
 
 def inferred_ranks(proto: ModelProto) -> dict[str, int]:
@@ -171,13 +167,12 @@ def inferred_ranks(proto: ModelProto) -> dict[str, int]:
     Returns:
         Ranks by tensor name.
     """
-    inferred = onnx.shape_inference.infer_shapes(proto).graph
     ranks = {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in (*inferred.value_info, *inferred.input, *inferred.output)
+        name: len(value.type.tensor_type.shape.dim)
+        for name, value in infer_values(proto).items()
         if value.type.tensor_type.HasField("shape")
     }
-    return ranks | {tensor.name: len(tensor.dims) for tensor in inferred.initializer}
+    return ranks | {tensor.name: len(tensor.dims) for tensor in proto.graph.initializer}
 
 
 def inferred_shapes(proto: ModelProto) -> dict[str, tuple[int | str, ...]]:

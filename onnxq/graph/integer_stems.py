@@ -23,6 +23,9 @@ CHANNELS_AT_ONCE = 4
 LEAST_OUTPUTS = 16
 """Output channels below which onnxruntime does not take the fast kernel."""
 
+MOST_PIXELS = 8
+"""Pixels of an axis that are taken together; a stem on larger patches does not wait for values."""
+
 _MOVING = frozenset({"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Pad", "Slice", QUANTIZE})
 _PLANE_RANK = 4
 

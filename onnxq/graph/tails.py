@@ -31,12 +31,21 @@ def tail_of(name: str, flow: TensorFlow) -> TailKind:
         return "ranked"
     readers = list(_readers_of(name, flow))
     kinds = {reader.op_type for reader in readers}
-    if _COMPARING & kinds or _reaches_output(name, flow):
+    if any(_compares(reader, flow) for reader in readers) or _reaches_output(name, flow):
         return "ranked"
     if kinds == {"Sigmoid"}:
         return "sigmoid"
     sigmoids = (reader.output[0] for reader in readers if reader.op_type == "Sigmoid")
     return "ranked" if any(_reaches_output(made, flow) for made in sigmoids) else "inner"
+
+
+def _compares(reader: onnx.NodeProto, flow: TensorFlow) -> bool:
+    """Whether an operator compares values of one tensor: two parts of it by their difference."""
+    if reader.op_type != "Sub":
+        return reader.op_type in _COMPARING
+    makers = [flow.producers.get(name) for name in reader.input]
+    first, second = ((one.op_type, one.output[0]) if one else ("", "") for one in makers)
+    return first == second and first[0] == "Split"
 
 
 def _readers_of(name: str, flow: TensorFlow) -> Iterator[onnx.NodeProto]:

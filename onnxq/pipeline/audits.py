@@ -32,6 +32,8 @@ def audit_model(
     io: tuple[IntegerTensor, ...],
     data: DataRequest | NoDataRequest,
     declared: tuple[InputDeclaration, ...],
+    *,
+    title: str,
 ) -> ProfileOperatorsResult:
     """Run a model and look at what runs.
 
@@ -41,6 +43,7 @@ def audit_model(
         io: Its integer inputs and outputs.
         data: Rows to run it on; random ones are made where there are none.
         declared: Sizes of free axes and values of integers where there are no rows.
+        title: What the user calls the model.
 
     Returns:
         Times, nodes and the audit. It raises what the stages raise.
@@ -55,7 +58,7 @@ def audit_model(
         seed=_SEED,
     )
     request = ProfileOperatorsRequest(model=model, inputs=inputs, runs=AUDIT_RUNS, io=io)
-    return bench.run(PROFILE_OPERATORS, request, model.path)
+    return bench.run(PROFILE_OPERATORS, request, title)
 
 
 def explain_audit(subject: str, audit: Audit) -> tuple[Finding, ...]:

@@ -96,7 +96,7 @@ def inspect(  # noqa: PLR0913 - one keyword an option, as on the command line
         )
         result = run_stage(INSPECT, request, place)
         if runtime:
-            result = _with_audit(result, Bench(place, tell), rows, declared)
+            result = _with_audit(result, Bench(place, tell), rows, declared, title=given.path)
     return replace(result, model=replace(result.model, path=given.path), reference=twin)
 
 
@@ -105,10 +105,12 @@ def _with_audit(
     bench: Bench,
     rows: DataRequest | NoDataRequest,
     declared: tuple[InputDeclaration, ...],
+    *,
+    title: str,
 ) -> InspectResult:
     if not all(answer.fits for answer in found.data_fit if answer.subject != _LABELS):
         return replace(found, audit=NotAudited(reason=_NOT_RUN))
-    ran = audit_model(bench, found.model, found.io, rows, declared)
+    ran = audit_model(bench, found.model, found.io, rows, declared, title=title)
     return replace(found, audit=ran.audit, kernels=ran.nodes)
 
 

@@ -434,6 +434,15 @@ def test_the_sum_beside_a_branch_reads_floats(tmp_path):
     np.testing.assert_allclose(after, before, atol=0.05)
 
 
+@pytest.mark.parametrize(("maker", "reads"), [("Neg", False), ("Relu", True), ("Softmax", True)])
+def test_a_pair_that_may_stand_for_a_relu_is_read(maker, reads):
+    proto = branch()
+    proto.graph.node[1].CopyFrom(node(maker, ["x"], "n"))
+    (point,) = (one for one in proto.graph.initializer if one.name == "a_z")
+    point.CopyFrom(constant("a_z", 0, np.uint8))
+    assert bool(apply(read_floats_directly, proto).subjects) is reads
+
+
 @pytest.mark.parametrize("proto", [branch(rectified=True), branch(closed=True)])
 def test_what_is_computed_on_integers_keeps_its_pairs(proto):
     assert read_floats_directly(proto).proto is proto

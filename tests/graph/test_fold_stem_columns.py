@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxq.graph.rewrites.fold_stem_columns import Fold, fold_columns
+from onnxq.graph.column_folds import Fold
+from onnxq.graph.rewrites.fold_stem_columns import fold_columns
 
 node = helper.make_node
 
@@ -32,9 +33,10 @@ def convolved(image, weights, strides):
     channels=st.integers(1, 3),
     groups=st.integers(3, 5),
     pads=st.tuples(st.integers(0, 8), st.integers(0, 8)),
+    by_channel=st.booleans(),
 )
 @settings(max_examples=80, deadline=None)
-def test_groups_hold_the_same_products(stride, kernel, channels, groups, pads):
+def test_groups_hold_the_same_products(stride, kernel, channels, groups, pads, by_channel):
     begin, end = (min(pad, kernel - 1) for pad in pads)
     fold, columns = Fold(4, stride, kernel, begin), groups * 4
     generator = np.random.default_rng(kernel)
@@ -43,11 +45,12 @@ def test_groups_hold_the_same_products(stride, kernel, channels, groups, pads):
     padded = np.pad(image, ((0, 0), (0, 0), (begin, end)))
     expected = convolved(padded, weights, (1, stride))
     made = expected.shape[1]
-    folded = image.reshape(channels, 3, groups, 4).transpose(3, 0, 1, 2).reshape(-1, 3, groups)
+    axes = (0, 3, 1, 2) if by_channel else (3, 0, 1, 2)
+    folded = image.reshape(channels, 3, groups, 4).transpose(axes).reshape(-1, 3, groups)
     behind = fold.groups(columns, made) + fold.window - 1 - groups - fold.before
     assert behind >= 0
     folded = np.pad(folded, ((0, 0), (0, 0), (fold.before, behind)))
-    found = convolved(folded, fold.spread(weights), (1, 1))
+    found = convolved(folded, fold.spread(weights, by_channel=by_channel), (1, 1))
     found = found.reshape(found.shape[0], -1, 2)[:, :made]
     np.testing.assert_array_equal(found, expected)
 
@@ -134,9 +137,10 @@ def check_exact(proto):
         ((20, 1, 5, 5), (7, 12), {"pads": [2] * 4}),
         ((16, 2, 3, 3), (9, 8), {}),
         ((16, 1, 1, 1), (4, 4), {}),
+        ((16, 3, 7, 7), (16, 16), {"pads": [3] * 4, "strides": [2, 2]}),
         ((16, 3, 3, 5), (8, 16), {"pads": [1, 2, 0, 1], "strides": [1, 2], "dilations": [1, 1]}),
     ],
-    ids=["3x3", "stride", "5x5", "valid", "1x1", "uneven"],
+    ids=["3x3", "stride", "5x5", "valid", "1x1", "7x7", "uneven"],
 )
 def test_stems_are_folded(shape, size, attributes, last):
     result = check_exact(stem(shape, size, last=last, **attributes))
@@ -145,10 +149,10 @@ def test_stems_are_folded(shape, size, attributes, last):
     assert {"w", "b"} <= names  # for reports
 
 
-def test_wide_windows_are_folded_where_channels_are_last():
-    attributes = {"pads": [3] * 4, "strides": [2, 2]}
-    assert check_exact(stem((16, 3, 7, 7), (16, 16), last=True, **attributes)).subjects
-    assert not check_exact(stem((16, 3, 7, 7), (16, 16), last=False, **attributes)).subjects
+def test_patches_are_folded_where_channels_are_last():
+    attributes = {"strides": [4, 4]}
+    assert check_exact(stem((16, 3, 4, 4), (16, 16), last=True, **attributes)).subjects
+    assert not check_exact(stem((16, 3, 4, 4), (16, 16), last=False, **attributes)).subjects
 
 
 def test_integers_may_be_turned():
@@ -164,8 +168,9 @@ def test_integers_may_be_turned():
         stem((8, 3, 3, 3), (8, 8), last=True),
         stem((16, 3, 3, 3), (8, 8), last=True, also=["c"]),
         stem((16, 3, 3, 4), (8, 12), last=True, strides=[1, 3]),
+        stem((16, 3, 16, 16), (32, 32), last=True, strides=[16, 16]),
     ],
-    ids=["columns", "dynamic", "dilated", "few outputs", "an output", "wasteful"],
+    ids=["columns", "dynamic", "dilated", "few outputs", "an output", "wasteful", "large patches"],
 )
 def test_others_stay(proto):
     assert fold_columns(proto).proto is proto

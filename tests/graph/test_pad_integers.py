@@ -84,8 +84,9 @@ def test_zeros_around_integers_are_the_same_floats(pads, behind, dtype):
 
 
 @pytest.mark.parametrize("mode", ["reflect", "edge"])
-def test_modes_that_pad_with_values_of_their_own(mode):
-    assert check_exact(padded([0, 0, 1, 1, 0, 0, 2, 1], mode=mode)).subjects
+@pytest.mark.parametrize("value", [None, 0.0])
+def test_modes_that_pad_with_values_of_their_own(mode, value):
+    assert check_exact(padded([0, 0, 1, 1, 0, 0, 2, 1], value, mode=mode)).subjects
 
 
 @pytest.mark.parametrize(

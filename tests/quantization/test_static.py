@@ -10,11 +10,14 @@ from onnx.reference import ReferenceEvaluator
 from onnxq.errors import QuantizationError, UsageError
 from onnxq.graph.operator_kinds import ABSORBED
 from onnxq.graph.qdq_edges import find_qdq_edges
+from onnxq.graph.rewrites import FOR_INTEGERS
 from onnxq.quantization.static import quantize_static_qdq
 from onnxq.ranges import TensorRange, TensorRanges
 from onnxq.recipe_kinds import MinMax, StaticQdq
+from onnxq.tunings import Tuning
 
 RECIPE = StaticQdq(ranges=MinMax())
+PLAIN = Tuning(skipped=tuple(rewrite.slug for rewrite in FOR_INTEGERS))  # as the quantizer wrote it
 node = helper.make_node
 
 
@@ -193,7 +196,9 @@ def quantized(proto, rows, folder, recipe=RECIPE, **changes):
     onnx.save(proto, folder / "float.onnx")
     ranges = minmax(proto, rows)
     ranges = TensorRanges("minmax", ranges.ranges | changes)
-    result = quantize_static_qdq(folder / "float.onnx", folder / "int8.onnx", recipe, ranges)
+    result = quantize_static_qdq(
+        folder / "float.onnx", folder / "int8.onnx", recipe, ranges, tuning=PLAIN
+    )
     return result, ranges, onnx.load(folder / "int8.onnx")
 
 

@@ -53,6 +53,7 @@ from onnxq.graph.rewrites.settle_padded_pools import SETTLE_PADDED_POOLS
 from onnxq.graph.rewrites.shift_activations_to_int8 import SHIFT_ACTIVATIONS_TO_INT8
 from onnxq.graph.rewrites.shift_activations_to_uint8 import SHIFT_ACTIVATIONS_TO_UINT8
 from onnxq.graph.rewrites.shift_weights_to_int8 import SHIFT_WEIGHTS_TO_INT8
+from onnxq.graph.rewrites.sigmoid_of_two import SIGMOID_OF_TWO
 from onnxq.graph.rewrites.space_to_depth_stem import SPACE_TO_DEPTH_STEM
 from onnxq.graph.rewrites.split_shared_weights import SPLIT_SHARED_WEIGHTS
 from onnxq.graph.rewrites.spread_gates import SPREAD_GATES
@@ -74,6 +75,7 @@ REWRITES: tuple[Rewrite, ...] = (
     JOIN_MATMUL_BIAS,
     FOLD_AFFINE,
     CONVOLVE_AFFINE,
+    SIGMOID_OF_TWO,
     NAME_NODES,
     ORDER_GELU,
     TRANSPOSE_KEYS_ONCE,

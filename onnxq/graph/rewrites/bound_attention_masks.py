@@ -1,13 +1,14 @@
 """What an attention may not look at is forbidden by 60 below the rest, not by 3.4e38.
 
 Pattern: ``Softmax(scores + mask)`` with a mask that goes down to -1e4 or lower. Replacement: the
-mask ``M`` becomes ``max(M, max of its row - 60)``, once for all layers that share it; a constant
-mask is changed in place. Condition: the Softmax is over the last axis. Approximate: a forbidden
-score gets a share below ``exp(spread - 60)``, which float32 cannot tell from 0 beside 1 while no
-forbidden score exceeds the highest allowed one of its row by 40. A row where all is forbidden
-stays what it was, for its maximum is as low. Why: ``exp`` of what is far below -87 returns
-subnormal numbers, which onnxruntime's Softmax computes slowly on Intel: 690 against 430 us for an
-attention of 8 heads over 128 tokens of which 28 are forbidden (1 thread, x86-64 with AVX512-VNNI).
+mask ``M`` becomes ``max(M, max of its row - 60)``, once for all layers that share it; for a
+constant mask another constant is stored. Condition: the Softmax is over the last axis; the mask is
+the only one, for of two each may forbid what the other allows. Approximate: a forbidden score gets
+a share below ``exp(spread - 60)``, which float32 cannot tell from 0 beside 1 while no forbidden
+score exceeds the highest allowed one of its row by 40. A row where all is forbidden stays what it
+was, for its maximum is as low. Why: ``exp`` of what is far below -87 returns subnormal numbers,
+which onnxruntime's Softmax computes slowly on Intel: 690 against 430 us for an attention of 8 heads
+over 128 tokens of which 28 are forbidden (1 thread, x86-64 with AVX512-VNNI).
 """
 
 import numpy as np

@@ -3,7 +3,9 @@
 Pattern: ``x -> QuantizeLinear -> DequantizeLinear`` with a reader that onnxruntime computes in
 float, such as the sum beside a branch of a transformer. Replacement: that reader reads ``x``; the
 integer readers keep the pair. Condition: x is an input of the model or made by a node that computes
-in float, so that its float value exists. Approximate, towards the float model: a rounding less.
+in float, so that its float value exists; the pair's grid has numbers below zero, or x is what a
+Relu, a Clip or the like returns: elsewhere the pair may stand for a Relu that was taken out in
+front of it. Approximate, towards the float model: a rounding less.
 Why: on a BERT of four layers with static int8 the outputs come from 32.0 to 37.0 dB at the same
 speed (x86-64 with AVX512-VNNI).
 """
@@ -11,7 +13,7 @@ speed (x86-64 with AVX512-VNNI).
 from onnx import ModelProto, NodeProto
 
 from onnxq.graph.edits import copy_of, drop_idle_nodes
-from onnxq.graph.operator_kinds import FOLLOWING, WEIGHTED
+from onnxq.graph.operator_kinds import ABSORBED, FOLLOWING, SHARES, WEIGHTED
 from onnxq.graph.qdq_pairs import DEQUANTIZE, QUANTIZE, Pairs, index_pairs
 from onnxq.graph.rewrites.rewrite import Rewrite, Rewritten
 
@@ -50,10 +52,19 @@ def _float_behind(name: str, pairs: Pairs, integer: frozenset[str]) -> str:
         return ""
     source = quantize.input[0]
     maker = pairs.producers.get(source)
-    if maker is None:
-        return source if source in {value.name for value in pairs.graph.input} else ""
-    rounded = maker.op_type in {QUANTIZE, DEQUANTIZE} or integer.intersection(maker.output)
-    return "" if rounded else source
+    kind = "" if maker is None else maker.op_type
+    made = [source] if maker is None else maker.output
+    if maker is None and source not in {value.name for value in pairs.graph.input}:
+        return ""
+    rounded = kind in {QUANTIZE, DEQUANTIZE} or integer.intersection(made)
+    return "" if rounded or _may_rectify(quantize, kind, pairs) else source
+
+
+def _may_rectify(quantize: NodeProto, maker: str, pairs: Pairs) -> bool:
+    """Whether saturation may do what a Relu did."""
+    grid = pairs.grid(quantize)
+    is_signed = grid is not None and bool((grid.low < 0.0).all())
+    return not is_signed and maker not in ABSORBED | SHARES
 
 
 def _integer_results(pairs: Pairs) -> frozenset[str]:
