@@ -166,7 +166,7 @@ def test_awkward_graphs_are_quantized_right(tmp_path, case):
     check_equal(proto, prepared, rows)
     assert prepared.signature == read_model(tmp_path / "source.onnx").signature
     original = load_proto(prepared.path)
-    onnx.save(load_for_quantizer(prepared.path).proto, tmp_path / "private.onnx")
+    onnx.save(load_for_quantizer(prepared.path), tmp_path / "private.onnx")
     quantize_static(
         tmp_path / "private.onnx", tmp_path / "stock.onnx", Rows([rows]), per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,

@@ -137,7 +137,8 @@ class Pairs:
             node: Either.
 
         Returns:
-            The grid; None where it is computed while the model runs, or is one of blocks.
+            The grid; None where it is computed while the model runs, or is one of blocks, or is
+            along an axis that is counted from the back of a tensor that is not constant.
         """
         if attribute_int(node, "block_size", 0):
             return None
@@ -151,8 +152,16 @@ class Pairs:
         # A scale of one element stands for the whole tensor, whatever its rank.
         if scale.size == 1:
             return Grid(scale.reshape(()), zero_point.reshape(()), dtype, _WHOLE_TENSOR)
+        axis = attribute_int(node, "axis", 1)
+        axis += self._rank(node.input[0]) if axis < 0 else 0
         zero_point = np.broadcast_to(zero_point, scale.shape)
-        return Grid(scale, zero_point, dtype, attribute_int(node, "axis", 1))
+        return Grid(scale, zero_point, dtype, axis) if axis >= 0 else None
+
+    def _rank(self, name: str) -> int:
+        """Return the rank of a constant, quantized or not; 0 of others."""
+        quantizer = self.producer(name, QUANTIZE)
+        stored = self.constants.get(name if quantizer is None else quantizer.input[0])
+        return 0 if stored is None else len(stored.dims)
 
     def _zero_point(self, node: NodeProto) -> tuple[int, NDArray[np.generic] | None]:
         """Return dtype and zero point; without one, that of QuantizeLinear is uint8."""

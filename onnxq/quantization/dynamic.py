@@ -70,8 +70,7 @@ def quantize_dynamic_int8(
         SourceError: If the source is not a whole ONNX model.
     """
     original = load_proto(source)
-    copied = load_for_quantizer(source, tuning)
-    private = copied.proto
+    private = load_for_quantizer(source, tuning)
     named = scope.operators or scope.rules or scope.strict
     heads = frozenset[str]() if named else find_heads(private)
     left_out = _left_out(private, scope, heads)
@@ -82,7 +81,7 @@ def quantize_dynamic_int8(
     written = write_quantized(quantized, original, destination, "dynamic", scope)
     told = dict.fromkeys(heads & written.count.left_float.keys(), _HEAD)
     count = replace(written.count, left_float=written.count.left_float | told)
-    return replace(written, count=count).noting(*copied.findings)
+    return replace(written, count=count)
 
 
 def _store_tables(proto: ModelProto, left_out: list[str]) -> ModelProto:

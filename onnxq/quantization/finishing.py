@@ -21,7 +21,7 @@ from onnxq.graph.edits import initializers_of
 from onnxq.graph.gates import check_structure
 from onnxq.graph.integer_count import Kind, QuantizedCount, count_quantized
 from onnxq.graph.model_files import written_size
-from onnxq.graph.rewrites import FOR_QUANTIZERS, describe_rewrite
+from onnxq.graph.rewrites import FOR_QUANTIZERS
 from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
@@ -32,7 +32,6 @@ from onnxq.wording import count_noun
 
 __all__ = [
     "Kind",
-    "PrivateCopy",
     "QuantizedCount",
     "QuantizedModel",
     "count_quantized",
@@ -72,20 +71,7 @@ class QuantizedModel:
         return replace(self, findings=(*self.findings, *findings))
 
 
-@dataclass(frozen=True)
-class PrivateCopy:
-    """A prepared model as quantizers take it.
-
-    Attributes:
-        proto: Of the caller's own.
-        findings: OQ116 for each change that is not exact.
-    """
-
-    proto: ModelProto
-    findings: tuple[Finding, ...]
-
-
-def load_for_quantizer(source: Path | str, tuning: Tuning = USUAL) -> PrivateCopy:
+def load_for_quantizer(source: Path | str, tuning: Tuning = USUAL) -> ModelProto:
     """Load a prepared model as onnxruntime's quantizers, static and dynamic, need it.
 
     Both start from this proto, never from the file: weights that several nodes share are split
@@ -98,21 +84,16 @@ def load_for_quantizer(source: Path | str, tuning: Tuning = USUAL) -> PrivateCop
         tuning: With which rewrites.
 
     Returns:
-        The copy.
+        A proto of the caller's own.
 
     Raises:
         SourceError: If the file is not a whole ONNX model.
     """
     proto = load_proto(source)
-    findings = []
     for rewrite in FOR_QUANTIZERS:
-        if not rewrite.is_taken(tuning):
-            continue
-        rewritten = rewrite.apply(proto)
-        proto = rewritten.proto
-        if rewritten.subjects and rewrite.exactness == "approximate":
-            findings.append(describe_rewrite(rewrite.name, rewrite.note, rewritten.subjects))
-    return PrivateCopy(proto, tuple(findings))
+        if rewrite.is_taken(tuning):
+            proto = rewrite.apply(proto).proto
+    return proto
 
 
 def finish_quantized(proto: ModelProto, original: ModelProto) -> ModelProto:

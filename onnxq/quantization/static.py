@@ -98,8 +98,7 @@ def quantize_static_qdq(
         edges = _leave_float(original.graph, edges, scope, (*ranges.kept_float, *slow), slow)
         _check_applies(edges, scope)
         known = {name: known[leader] for name, leader in edges.leaders.items()}
-    private = load_for_quantizer(source, tuning)
-    proto = private.proto
+    proto = load_for_quantizer(source, tuning)
     if recipe.activation == "int16":
         proto = lift_opset(proto, _OPSET_OF_INT16, destination.parent)
     usable = make_usable(proto.graph, edges, known, is_symmetric=recipe.activation == "int16")
@@ -114,7 +113,7 @@ def quantize_static_qdq(
     written = write_finished(rewritten.proto, original, destination, count, io)
     names = {node.output[0]: node.name for node in original.graph.node}
     findings = [finding for one in scales for finding in describe_channels(one)]
-    findings += [*private.findings, *describe_widened(scales), *rewritten.findings]
+    findings += [*describe_widened(scales), *rewritten.findings]
     return replace(
         written.noting(*findings, *describe_bodies(original.graph)),
         followers=frozenset(names[output] for output in edges.nodes),

@@ -512,6 +512,16 @@ def test_heads_that_are_not_joined_stay():
     assert fuse_attention(proto).proto is proto
 
 
+@pytest.mark.parametrize(("mask", "axis"), [([1, 1, TOKENS, 1], -1), ([], 2)])
+def test_an_attention_of_another_kind_stays(mask, axis):
+    """A mask without a value for each key, and shares that add up to 1 along the queries."""
+    proto = whole_attention(mask=mask)
+    (softmax,) = (one for one in proto.graph.node if one.op_type == "Softmax")
+    del softmax.attribute[:]
+    softmax.attribute.append(helper.make_attribute("axis", axis))
+    assert fuse_attention(proto).proto is proto
+
+
 def test_what_leaves_the_standard_is_asked_for():
     assert FUSE_ATTENTION.is_optional
     assert FUSE_ATTENTION.domains == {"com.microsoft"}

@@ -25,8 +25,10 @@ from onnxq.stages import (
     QuantizeResult,
     RangesAsked,
 )
+from onnxq.tunings import Tuning
 
 ROWS = 48
+UNFOLDED = Tuning(skipped=("fold-stem-columns",))  # weights of a stem keep their places
 
 
 def node(op, inputs, outputs, name, **attributes):
@@ -181,7 +183,9 @@ class Kit:
         if isinstance(recipe, StaticQdq):
             calibrated = self.calibrate(RangesAsked(recipe=recipe, scope=scope))
             ranges = calibrated.ranges[ranges_key(recipe, scope)]
-        request = QuantizeRequest(model=self.model, recipe=recipe, ranges=ranges, scope=scope)
+        request = QuantizeRequest(
+            model=self.model, recipe=recipe, ranges=ranges, scope=scope, tuning=UNFOLDED
+        )
         return quantize(request, self.new_folder("quantized"), tell_nobody)
 
     def weight_errors(self, result):

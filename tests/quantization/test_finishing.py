@@ -57,7 +57,7 @@ def save_cnn(path):
 
 def quantize(folder, source, **options):
     """Run the stock static quantizer on what load_for_quantizer gives."""
-    onnx.save(load_for_quantizer(source).proto, folder / "private.onnx")
+    onnx.save(load_for_quantizer(source), folder / "private.onnx")
     generator = np.random.default_rng(0)
     rows = [{"x": generator.standard_normal((2, 4, 8, 8)).astype(np.float32)} for _ in range(4)]
     quantize_static(

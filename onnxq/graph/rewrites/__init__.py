@@ -80,6 +80,7 @@ REWRITES: tuple[Rewrite, ...] = (
     ORDER_GELU,
     TRANSPOSE_KEYS_ONCE,
     DROP_NAN_GUARDS,
+    BOUND_ATTENTION_MASKS,
     FUSE_ATTENTION,
     SUM_BEFORE_LAYER_NORM,
     DROP_ZERO_STATES,
@@ -90,10 +91,8 @@ REWRITES: tuple[Rewrite, ...] = (
 FOR_QUANTIZERS: tuple[Rewrite, ...] = (
     SPLIT_SHARED_WEIGHTS,
     DETACH_PASSED_INPUTS,
-    BOUND_ATTENTION_MASKS,
 )
-"""On a quantizer's private copy only: the float model need not grow for them, and nothing that is
-approximate touches what quantized models are compared with."""
+"""On a quantizer's private copy only: the float model need not grow for them."""
 
 FOR_INTEGERS: tuple[Rewrite, ...] = (
     READ_FLOATS_DIRECTLY,

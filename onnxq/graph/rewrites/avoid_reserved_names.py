@@ -7,6 +7,7 @@ Bit-exact. Why: onnxruntime 1.31.1's quantizers do not look whether a name is ta
 model that defines one name twice, which does not load.
 """
 
+import re
 from collections.abc import Iterable
 
 from onnx import GraphProto, ModelProto
@@ -90,15 +91,15 @@ def _clashes(
 ) -> Iterable[tuple[str, str]]:
     """Yield names that a suffix behind a base may come to, with the base."""
     for name in names:
-        for suffix in suffixes:
-            at = name.find(suffix, 1)
-            if at > 0 and name[:at] in bases:
-                yield name, name[:at]
-                break
+        ends = (match.start() for suffix in suffixes for match in re.finditer(suffix, name))
+        base = next((name[:end] for end in ends if name[:end] in bases), "")
+        if base:
+            yield name, base
 
 
 def _own(name: str, taken: set[str]) -> str:
-    return fresh_name(f"own_{name}", taken)
+    # Without underscores it is no other's name with a suffix, whatever is renamed beside it.
+    return fresh_name(f"own_{name}".replace("_", "."), taken)
 
 
 def _check_interface(clashes: dict[str, str], interface: set[str]) -> None:

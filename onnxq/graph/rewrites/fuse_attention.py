@@ -3,10 +3,11 @@
 Pattern: ``Softmax(scale * Q K^T [+ mask]) V`` with Q, K, V split into heads by Reshape and
 Transpose, and the heads joined by both again; scales on Q, on K or on their product. Replacement:
 ``com.microsoft.MultiHeadAttention``, with the mask expanded to a row for each query. Condition:
-tokens, heads and their width are known sizes; nothing else reads what is between. Real-exact. Off
-unless asked for: the operator is outside the ONNX standard, and whether it pays depends on the CPU:
-BERT-small with dynamic int8 ran at 0.90x and ViT-S at 0.96x of the speed without it (1 thread,
-x86-64 with AVX512-VNNI and AMX), at 1.02x on Zen 4.
+tokens, heads and their width are known sizes; the Softmax is over the keys, and the mask, if there
+is one, has a value for each; nothing else reads what is between. Real-exact. Off unless asked for:
+the operator is outside the ONNX standard, and whether it pays depends on the CPU: BERT-small with
+dynamic int8 ran at 0.90x and ViT-S at 0.96x of the speed without it (1 thread, x86-64 with
+AVX512-VNNI and AMX), at 1.02x on Zen 4.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from onnxq.graph.edits import (
+    attribute_int,
     copy_of,
     drop_idle_nodes,
     fresh_name,
@@ -63,8 +65,7 @@ def fuse_attention(proto: ModelProto) -> Rewritten:
     Returns:
         The model, and the names of the nodes that were put in.
     """
-    softmaxes = [node for node in proto.graph.node if node.op_type == "Softmax"]
-    if not softmaxes:
+    if not any(_is_over_keys(node) for node in proto.graph.node):
         return Rewritten(proto, ())
     fused = copy_of(proto)
     flow = trace_tensors(fused.graph)
@@ -72,13 +73,17 @@ def fuse_attention(proto: ModelProto) -> Rewritten:
     taken = taken_names(fused.graph)
     subjects = []
     for node in flow.nodes:
-        found = _match(node, flow, shapes) if node.op_type == "Softmax" else None
+        found = _match(node, flow, shapes) if _is_over_keys(node) else None
         if found is not None:
             subjects.append(_fuse(fused, found, taken))
     drop_idle_nodes(fused.graph)
     if subjects and all(entry.domain != _DOMAIN for entry in fused.opset_import):
         fused.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     return Rewritten(fused if subjects else proto, tuple(subjects))
+
+
+def _is_over_keys(node: NodeProto) -> bool:
+    return node.op_type == "Softmax" and attribute_int(node, "axis", -1) in {-1, _RANK - 1}
 
 
 def _match(softmax: NodeProto, flow: TensorFlow, shapes: _Shapes) -> _Attention | None:
@@ -102,7 +107,7 @@ def _match(softmax: NodeProto, flow: TensorFlow, shapes: _Shapes) -> _Attention 
         _split_heads(shared.input[1], _HEADS_FIRST, flow),
     )
     sizes = shapes.get(queries[0], ())
-    if not all(sources) or len(sizes) != _RANK or len(shapes.get(mask, sizes)) != _RANK:
+    if not all(sources) or len(sizes) != _RANK or not _fits(mask, shapes):
         return None
     heads, tokens, width = sizes[1:]
     given = [shapes.get(name, ()) for name in (*sources, last.output[0])]
@@ -112,6 +117,12 @@ def _match(softmax: NodeProto, flow: TensorFlow, shapes: _Shapes) -> _Attention 
         return None
     whole = scale * queries[1] * keys[1]
     return _Attention((sources[0], sources[1], sources[2]), heads, tokens, whole, mask, last)
+
+
+def _fits(mask: str, shapes: _Shapes) -> bool:
+    """Whether the operator takes a mask: it must have a value for each key."""
+    shape = shapes.get(mask, ())
+    return not mask or (len(shape) == _RANK and shape[-1] != 1)
 
 
 def _product_behind(name: str, flow: TensorFlow) -> tuple[NodeProto, float] | None:

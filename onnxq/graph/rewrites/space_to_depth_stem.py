@@ -7,7 +7,8 @@ onnxruntime has for uint8), behind a Pad where the stride does not divide the si
 regrouped accordingly, with zeros where a block reaches beyond the window; the stride is 1.
 Condition: static rows and columns, group 1, dilation 1, int8 weights of zero point 0, uint8
 activations with one scale, 16 outputs or more, at most twice as many multiplications, strides of
-eight at most. Bit-exact: the same products in the same int32 sums, beside zeros; pads are zero points before and after.
+eight at most. Bit-exact: the same products in the same int32 sums, beside zeros; pads are zero
+points before and after.
 
 Rows are parted while channels still stand apart, so that whole rows are copied; columns then fold
 into channels without being moved, because in onnxruntime's layout channels lie innermost.
