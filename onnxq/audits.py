@@ -102,9 +102,11 @@ class NotAudited(Struct, frozen=True, kw_only=True, tag="none"):
 
     Attributes:
         reason: Why not; empty where nobody asked.
+        fix: What to do about it; empty where nothing is known.
     """
 
     reason: str = ""
+    fix: str = ""
 
 
 Audit: TypeAlias = RuntimeAudit | NotAudited

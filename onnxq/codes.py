@@ -103,6 +103,7 @@ CODES: dict[str, str] = {
     "OQ210": "A partial recipe has nothing to leave float, or cannot measure what.",
     "OQ211": "Nodes stay float because integers measured slower there.",
     "OQ212": "A candidate needs operators of onnxruntime's own.",
+    "OQ213": "An option about rewrites changes nothing, or needs a word.",
     "OQ301": "No recipe keeps the limits that were given.",
     "OQ302": "A node that should become integer stays float, and strict was asked for.",
     "OQ401": "A quantized model's outputs are constant, not finite or at chance level.",

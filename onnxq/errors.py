@@ -12,6 +12,7 @@
     ├── ParityError                         the export computes something else
     ├── QuantizationError                   the quantizer failed, or its result is not believed
     ├── InferenceError                      a model failed on rows that fit it
+    │   └── ModelLoadError                  onnxruntime cannot load it
     ├── StageError                          a child process died, hung or ate too much
     ├── LimitError                          a limit that the user gave is broken (exit 3)
     │   └── StrictError                     a node that was asked for stays float (--strict)
@@ -91,6 +92,10 @@ class InferenceError(OnnxqError):
     """A model failed while running on rows that fit its signature."""
 
 
+class ModelLoadError(InferenceError):
+    """A model cannot be loaded by onnxruntime's default provider."""
+
+
 class StageError(OnnxqError):
     """A child process died of a signal, ran into a limit, or could not be started."""
 
@@ -140,6 +145,7 @@ ERRORS: dict[str, type[OnnxqError]] = {
         ParityError,
         QuantizationError,
         InferenceError,
+        ModelLoadError,
         StageError,
         LimitError,
         StrictError,

@@ -17,13 +17,14 @@ from onnxq.calibration.rehearsal import rehearse_calibration
 from onnxq.datasets.forms import open_origin
 from onnxq.datasets.loading import load_probe_rows
 from onnxq.datasets.origins import Opening
-from onnxq.datasets.random_rows import draw_rows
+from onnxq.datasets.random_rows import check_declared, draw_rows
 from onnxq.datasets.specs import CodeSpec, parse_spec
 from onnxq.datasets.splitting import choose_rows, split_rows
 from onnxq.datasets.values import DataRequest
 from onnxq.errors import LimitError, OnnxqError
 from onnxq.events import Tell
-from onnxq.graph.model_files import read_model
+from onnxq.graph.model_files import load_proto, read_model
+from onnxq.graph.quantized_sources import check_repairable
 from onnxq.models import OnnxModel
 from onnxq.profiling.environment import usable_cores
 from onnxq.runtime import open_predict
@@ -64,12 +65,14 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
         DatasetError: If data cannot be read.
         LimitError: If the cap on memory is too small to calibrate.
         RecipeError: OQ164, if a scope speaks of nodes that the model does not have.
-        SourceError: If the model cannot be read.
+        SourceError: If the model cannot be read, or would be repaired and cannot be (OQ175).
     """
     judged, calibrated = _count_parts(request)
     if not request.model:
         return EstimateResult(evaluation_rows=judged, calibration_rows=calibrated)
     model = read_model(Path(request.model))
+    if request.repaired:
+        check_repairable(load_proto(request.model), request.repaired)
     file_bytes = sum(Path(path).stat().st_size for path in (model.path, *model.side_files))
     known = EstimateResult(
         evaluation_rows=judged, calibration_rows=calibrated, file_bytes=file_bytes
@@ -123,6 +126,7 @@ def _draw(
     rows: int,
     generator: np.random.Generator,
 ) -> dict[str, Array]:
+    check_declared(model.signature.inputs, declared)
     return {
         spec.name: draw_rows(spec, declared, rows, generator) for spec in model.signature.inputs
     }

@@ -1,5 +1,6 @@
 """What was measured of a model. Values only; units stand last in the names."""
 
+import math
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -70,9 +71,21 @@ class SpeedRatio(Struct, frozen=True, kw_only=True):
         """Whether the interval touches [0.98, 1.02]."""
         return self.ratio.low <= TIE_HIGH and self.ratio.high >= TIE_LOW
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the interval touches that zone only because it is too wide to tell anything."""
+        low, high = self.ratio.low, self.ratio.high
+        return self.is_tie and (low <= 0 or math.log(high / low) > 2 * _WIDE)
+
 
 TIE_LOW = 0.98
 TIE_HIGH = 1.02
+_WIDE = math.log(1.1)
+"""Half the width of an interval, as a logarithm, from which on a tie is not known to be one."""
+
+LEAST_SQNR_DB = 10.0
+LEAST_SAME_TOP1 = 0.9
+"""What a quantized model agrees with the float one at least, if it is any good."""
 
 
 class Accuracy(Struct, frozen=True, kw_only=True):
@@ -131,6 +144,13 @@ class Agreement(Struct, frozen=True, kw_only=True):
     rows: int
     same_top1: Estimate | NoClasses
     outputs: tuple[OutputAgreement, ...]
+
+    @property
+    def is_poor(self) -> bool:
+        """Whether that is less than any good quantized model does: OQ402."""
+        if not isinstance(self.same_top1, NoClasses) and self.same_top1.value < LEAST_SAME_TOP1:
+            return True
+        return any(one.sqnr_db < LEAST_SQNR_DB for one in self.outputs)
 
 
 class Judged(Struct, frozen=True, tag="judged", kw_only=True):

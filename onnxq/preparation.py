@@ -26,6 +26,7 @@ from onnxq.graph.model_files import written_size
 from onnxq.graph.probes import make_probes, probe_shapes
 from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.refusals import check_quantizable
+from onnxq.graph.rewrite_remarks import remark_tuning, remark_unmatched
 from onnxq.graph.rewrites import FIRST, REWRITES, Rewrite, describe_rewrite
 from onnxq.models import OnnxModel
 from onnxq.runtime import open_predict, open_session, session_options
@@ -75,6 +76,21 @@ class _Step:
     may_bring: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class _Went:
+    """What became of a group of steps.
+
+    Attributes:
+        proto: The model.
+        findings: What a reader should know.
+        taken: Names of the steps that changed something.
+    """
+
+    proto: ModelProto
+    findings: tuple[Finding, ...] = ()
+    taken: frozenset[str] = frozenset()
+
+
 class _StepFailedError(Exception):
     """A step could not be taken; the message says why."""
 
@@ -106,12 +122,15 @@ def prepare(request: PrepareRequest, folder: Path, tell: Tell) -> PrepareResult:
         raise SourceError(message, code="OQ110", hint=hint)
     check_quantizable(proto)
     reference, findings = _run_reference(request.model)
-    original = proto
+    original, taken = proto, frozenset[str]()
     groups = _groups(folder, request.tuning)
     for number, group in enumerate(groups, start=1):
-        proto, found = _take_group(group, proto, original.graph, reference, folder / "step.onnx")
-        findings += found
+        went = _take_group(group, proto, original.graph, reference, folder / "step.onnx")
+        proto, taken = went.proto, taken | went.taken
+        findings += went.findings
         tell(Progressed("prepare", number, len(groups)))
+    findings += [*remark_tuning(request.tuning)]
+    findings += remark_unmatched((*FIRST, *REWRITES), taken, request.tuning)
     cleaned = clean(proto, original.graph)
     model = write_proto(cleaned, folder / "prepared.onnx")
     open_session(model.path, session_options())
@@ -205,32 +224,32 @@ def _take_group(
     original: GraphProto,
     reference: _Reference,
     path: Path,
-) -> tuple[ModelProto, list[Finding]]:
+) -> _Went:
     """Take steps and prove them by one run of the model; where that fails, one by one.
 
     A proof takes a second for a model of 90 MB, a rewrite some hundredths.
     """
-    changed, findings, why = proto, [], ""
+    went, why = _Went(proto), ""
     for step in group:
         if step.needs_proof and not reference.probes:
             continue
-        following, subjects, why = _apply(step, changed, original)
+        following, subjects, why = _apply(step, went.proto, original)
         if why:
             break
-        changed = following
-        if subjects and step.note:
-            findings.append(describe_rewrite(step.name, step.note, subjects))
-    if changed is not proto:
-        why = why or _difference(changed, reference, path)
+        told = [describe_rewrite(step.name, step.note, subjects)] if subjects and step.note else []
+        taken = {step.name} if subjects else set[str]()
+        went = _Went(following, (*went.findings, *told), went.taken | taken)
+    if went.proto is not proto:
+        why = why or _difference(went.proto, reference, path)
     if not why:
-        return changed, findings
+        return went
     if len(group) == 1:
-        return proto, [_left_out(group[0], why)]
-    findings = []
+        return _Went(proto, (_left_out(group[0], why),))
+    went = _Went(proto)
     for step in group:
-        proto, found = _take_group([step], proto, original, reference, path)
-        findings += found
-    return proto, findings
+        one = _take_group([step], went.proto, original, reference, path)
+        went = _Went(one.proto, (*went.findings, *one.findings), went.taken | one.taken)
+    return went
 
 
 def _apply(

@@ -18,8 +18,9 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from onnxq.arrays import Array, Predict
-from onnxq.errors import InferenceError
+from onnxq.errors import InferenceError, ModelLoadError
 from onnxq.providers import DEFAULT_PROVIDER, PROVIDERS
+from onnxq.wording import shorten_sentence
 
 __all__ = [
     "RUNTIME_VERSION",
@@ -127,7 +128,8 @@ def open_session(
         The session.
 
     Raises:
-        InferenceError: If onnxruntime cannot load it; its own words are in the message.
+        ModelLoadError: If onnxruntime cannot load it; its own words are in the message.
+        InferenceError: The same, where another provider than the default one cannot.
     """
     try:
         session = onnxruntime.InferenceSession(
@@ -153,12 +155,10 @@ def _load_failure(title: str, provider: str, reason: str) -> InferenceError:
     message = f"onnxruntime {RUNTIME_VERSION} cannot load {title}"
     if provider == DEFAULT_PROVIDER:
         hint = "Check the file with onnx.checker, or export it again at a lower opset."
-        return InferenceError(f"{message}: {reason}", code="OQ173", hint=hint)
+        return ModelLoadError(f"{message}: {reason}", code="OQ173", hint=hint)
     # A provider's text is a screen of C++ that ends with what is wrong.
     *_, essence = (line for line in reason.splitlines() if line.strip())
-    essence = essence.strip()
-    if len(essence) > _MOST_CHARACTERS:
-        essence = f"… {essence[-_MOST_CHARACTERS:]}"
+    essence = shorten_sentence(essence.strip(), _MOST_CHARACTERS, keep_end=True)
     hint = f"See whether the default provider can: --provider {DEFAULT_PROVIDER}."
     return InferenceError(f"{message} on {provider}: {essence}", code="OQ173", hint=hint)
 

@@ -50,6 +50,10 @@ _DAMAGED = {
     FileKind.HTML: "Download it again: a link to a page was saved, not the file behind it.",
 }
 _DOTTED = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.\w+)*)\.(?P<function>[A-Za-z_]\w*)")
+_TEXTS = frozenset(
+    {".md", ".rst", ".txt", ".toml", ".json", ".yaml", ".yml", ".npz", ".csv", ".zip"}
+)
+"""Suffixes of files that are no modules, so that what comes before is none either."""
 _MOST_NAMES = 5
 
 
@@ -77,7 +81,7 @@ def missing(given: str) -> SourceError:
         hint = f"Did you mean {path.parent / near[0]}?"
     elif not path.parent.is_dir():
         hint = f"The folder {path.parent} does not exist."
-    elif dotted and path.suffix not in {*SUFFIXES, ".py"}:
+    elif dotted and path.suffix not in {*SUFFIXES, *_TEXTS, ".py"}:
         hint = f"Did you mean the factory {dotted['module']}:{dotted['function']}?"
     else:
         hint = _SUPPORTED

@@ -1,5 +1,6 @@
 """Words that every floor writes in the same way."""
 
+import math
 from collections.abc import Sequence
 
 _MOST_CHARACTERS = 40
@@ -9,6 +10,37 @@ _SHOWN_ROWS = 3
 def shorten(text: str) -> str:
     """Cut a text that messages show, 40 characters at most."""
     return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
+
+
+def shorten_sentence(text: str, most: int, *, keep_end: bool = False) -> str:
+    """Cut a text between two words, and say so with an ellipsis.
+
+    Args:
+        text: Such as what another library said of its failure.
+        most: Characters that it may have, the ellipsis beside them.
+        keep_end: Cut its beginning, not its end.
+
+    Returns:
+        The text; where one word alone is longer, that is cut.
+    """
+    if len(text) <= most:
+        return text
+    if keep_end:
+        tail = text[-most:]
+        whole = tail if text[-most - 1].isspace() else tail.partition(" ")[2]
+        return f"… {(whole or tail).lstrip()}"
+    head = text[:most]
+    whole = head if text[most].isspace() else head.rpartition(" ")[0]
+    return f"{(whole or head).rstrip()} …"
+
+
+def share_words(share: float) -> str:
+    """Write a share of rows in per cent, with two decimals, rounded down.
+
+    100.00 is said of no less than all: whoever reads a table, a verdict and a note of one share
+    reads one number.
+    """
+    return f"{math.floor(round(10_000 * share, 6)) / 100:.2f}"
 
 
 def count_noun(count: int, noun: str) -> str:

@@ -203,7 +203,8 @@ def test_profile_compares_with_the_first(profiled):
     assert [ratio.threads for ratio in second.speed] == [1]
     assert isinstance(first.quality, Judged)
     assert first.quality.accuracy.value.value == 1.0
-    assert first.size.file_bytes > second.size.file_bytes
+    floats = [row.size.initializer_bytes["float32"] for row in (first, second)]
+    assert floats[0] > 20 * floats[1]  # of the file itself, a stem's zeros are the larger part
     assert not first.quantized
     assert "uint8" in second.quantized
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from onnxq.errors import UsageError
 from onnxq.estimates import Estimate, exact, wilson
@@ -30,6 +31,7 @@ from onnxq.reports import (
     Measured,
     NotApplicable,
     Skipped,
+    Tried,
     Unusable,
     Variant,
     Verdict,
@@ -253,6 +255,68 @@ def test_depends_on_threads():
         "Depends on threads: int8 is 2.0x faster at 1 thread, tied at 2 threads."
     )
     assert "--threads 1" in found.detail
+
+
+WIDE = ratio(0.4, 2.9, threads=2)
+
+
+def test_an_interval_that_tells_nothing_is_no_tie():
+    found = one((FAST[0], WIDE), NO_DROP)
+    assert found.sentence == (
+        "Cannot tell: int8 is 2.0x faster at 1 thread, not known (0.4x to 2.9x) at 2 threads."
+    )
+    assert found.detail.startswith("Measure for longer (--seconds), or name the count that you")
+    assert found.threads == 1
+
+
+def poor(sqnr_db=8.0, same=330):
+    near = agreement()
+    output = replace(near.outputs[0], sqnr_db=sqnr_db)
+    return Compared(agreement=Agreement(rows=500, same_top1=wilson(same, 500), outputs=(output,)))
+
+
+NEAR = Compared(agreement=agreement())
+
+
+def test_without_labels_the_fastest_that_agrees_is_named():
+    found = verdict(measured("int8", FASTER, poor()), measured("slow", FAST, NEAR), labelled=False)
+    assert (found.kind, found.alias) == ("no_labels", "slow")
+    assert "Fast, but far from fp32: int8." in found.detail
+
+
+def test_without_labels_what_agrees_at_one_thread_count_goes_before_what_disagrees():
+    rows = measured("int8", (FASTER[0], WIDE), poor()), measured("near", (FAST[0], WIDE), NEAR)
+    found = verdict(*rows, labelled=False)
+    assert (found.alias, found.threads) == ("near", 1)
+    assert "It names fp32's first class on 98.8" in found.detail
+    assert found.detail.endswith("of 500 rows; there are no labels.")
+
+
+def test_without_labels_nothing_is_named_that_agrees_little():
+    for quality in (poor(same=499), poor(sqnr_db=30.0)):
+        found = verdict(measured("int8", FAST, quality), labelled=False)
+        assert (found.kind, found.alias) == ("no_labels", "")
+        assert found.sentence.startswith(
+            "No labels, and nothing fast agrees with fp32: int8 is 2.0x faster, 4.0x smaller, but "
+        )
+        assert "Keep fp32 until labelled rows" in found.detail
+
+
+def test_with_labels_agreement_does_not_matter():
+    judged = top1(*NO_DROP)
+    far = replace(judged, agreement=poor().agreement)
+    assert verdict(measured("int8", FAST, far)).kind == "ship"
+
+
+def test_what_was_tried_shortly_and_is_faster_is_told():
+    tried = Tried(alias="int8-weights", recipe="w", reason="no faster than fp32", speed_ratio=0.85)
+    slower = Tried(alias="int8-partial", recipe="p", reason="no faster than fp32", speed_ratio=0.5)
+    found = verdict(measured("int8", SLOW, top1(*NO_DROP)), tried, slower)
+    assert found.sentence == (
+        "Keep fp32: no recipe is faster here; the best that was measured at length, int8, is 1.6x "
+        "slower at 1 thread."
+    )
+    assert found.detail.endswith("Tried shortly, against fp32: int8-weights (0.85x).")
 
 
 def test_what_was_not_measured_is_listed_with_its_reason():

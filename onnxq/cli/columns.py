@@ -19,7 +19,7 @@ from onnxq.measurements import (
     Latency,
     SpeedRatio,
 )
-from onnxq.reports import Failed, Measured, NotApplicable, Skipped, Unusable, Variant
+from onnxq.reports import Failed, Measured, NotApplicable, Skipped, Tried, Unusable, Variant
 from onnxq.wording import count_noun
 
 _NAME = 16
@@ -175,13 +175,15 @@ def _speed_cell(row: Variant, place: int, reference: str) -> Cell:
     return Cell(ratio_with_error(speed.ratio), speed_tone(speed))
 
 
-def state_word(row: Failed | NotApplicable | Skipped | Unusable) -> str:
-    """Return one word for why a row has no figures."""
+def state_word(row: Failed | NotApplicable | Tried | Skipped | Unusable) -> str:
+    """Return one word for why a row has no figures, and the one figure of what was tried."""
     match row:
         case Skipped():
             return "skipped"
         case NotApplicable():
             return "n/a"
+        case Tried(speed_ratio=speed_ratio):
+            return f"tried {ratio(speed_ratio)}" if speed_ratio else "tried"
         case Failed():
             return "failed"
         case Unusable():

@@ -53,6 +53,15 @@ def inserted(command: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
     return (*command[:end], *words, *command[end:])
 
 
+def without_option(command: Sequence[str], flag: str) -> tuple[str, ...]:
+    """Return a command without an option that takes a value, however often it was given."""
+    return tuple(
+        word
+        for before, word in zip(("", *command), command, strict=False)
+        if flag not in (before, word, word.partition("=")[0])
+    )
+
+
 def quantizing_command(done: Calibration, ranges: str) -> tuple[str, ...]:
     """Return what quantizes a model with the ranges of a calibration.
 
@@ -96,15 +105,16 @@ def profiling_command(done: Quantization, models: Sequence[str]) -> tuple[str, .
     return ("onnxq", "profile", done.source.given, *models, *options, *_PLACEHOLDER)
 
 
-def judging_command(done: Repair, model: str) -> tuple[str, ...]:
+def judging_command(done: Repair, models: Sequence[str]) -> tuple[str, ...]:
     """Return what compares a repaired model with the given one, on rows to be named.
 
     Args:
         done: What was repaired.
-        model: The repaired file, as a path from the working folder.
+        models: The given and the repaired file, as paths from the working folder; the given one
+            only where it can be served.
     """
     options = typed_words(done.command, ("input", *_ROWS))
-    return ("onnxq", "profile", done.source.given, model, *options, *_PLACEHOLDER)
+    return ("onnxq", "profile", *models, *options, *_PLACEHOLDER)
 
 
 def running_command(done: Conversion, model: str) -> tuple[tuple[str, ...], bool]:

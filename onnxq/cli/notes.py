@@ -1,5 +1,6 @@
 """The notes under the table: one a variant, each a because, and one a finding."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from onnxq.reports import (
     Measured,
     NotApplicable,
     Skipped,
+    Tried,
     Unusable,
     Variant,
 )
@@ -23,6 +25,8 @@ from onnxq.verdict import has_limit
 from onnxq.wording import count_noun
 
 NO_REMARKS: Mapping[str, str] = {}
+_PASTEABLE = re.compile(r": +(?:onnxq|-{1,2}[a-z])[^.]*(?:\.\S[^.]*)*$")
+"""A command or flags behind a colon, up to the end of the text."""
 _REASONS_SHOWN = 2
 _NOTABLE_SHARE = 0.05
 _SLOWER = "OQ201"
@@ -108,11 +112,13 @@ def _variant_text(report: SideBySide, variant: Variant) -> str:
     return " ".join(filter(None, (*sentences, *others)))
 
 
-def state_sentences(variant: Skipped | NotApplicable | Unusable | Failed) -> list[str]:
+def state_sentences(variant: Skipped | NotApplicable | Tried | Unusable | Failed) -> list[str]:
     """Say why a row has no figures."""
     match variant:
         case Skipped(reason=reason):
             return [_sentence(f"skipped: {reason}")]
+        case Tried(reason=reason):
+            return [_sentence(f"tried, and dropped: {reason}")]
         case NotApplicable(reason=reason):
             return [_sentence(f"not applicable: {reason}")]
         case Unusable(reason=reason):
@@ -223,4 +229,7 @@ def finding_text(finding: Finding) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
+    """End a sentence, but not one that ends in what can be pasted: a stop would go along."""
+    if not text or text.endswith((".", "!", "?", ":")) or _PASTEABLE.search(text):
+        return text
+    return f"{text}."

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from onnxq.cli.screen import ColorChoice, Screen, read_screen
+from onnxq.cli.message_lines import message_lines
+from onnxq.cli.screen import ColorChoice, Screen, has_width, read_screen
 from onnxq.errors import Interrupted, OnnxqError, OutputError
 
 _SHORT, _MUTE = 1, 2
@@ -111,15 +112,33 @@ def present_error(error: OnnxqError, presentation: Presentation) -> int:
         _present_partial(partial, presentation)
     elif presentation.json:
         write_bytes(error_document(error), sys.stdout)
-    write_text(error_text(error, presentation.screen(sys.stderr)), sys.stderr)
+    screen = presentation.screen(sys.stderr)
+    wraps = has_width(sys.stderr, os.environ)
+    write_text(error_text(error, screen, wraps=wraps), sys.stderr)
     return error.exit_code
 
 
-def error_text(error: OnnxqError, screen: Screen) -> str:
-    """Write an error as ``error[OQ103]: message``, its hint indented below."""
+def error_text(error: OnnxqError, screen: Screen, *, wraps: bool = True) -> str:
+    """Write an error as ``error[OQ103]: message``, its hint indented below.
+
+    Args:
+        error: What happened.
+        screen: Where it will be shown.
+        wraps: Whether prose keeps to the screen's width; a log is searched line by line.
+
+    Returns:
+        Lines. Neither names nor commands are broken, whatever the width.
+    """
+    columns = screen.columns if wraps else sys.maxsize
     before, after = (_RED_BOLD, _PLAIN) if screen.color else ("", "")
-    lines = [f"{before}error[{error.code}]:{after} {screen.spell(error.message)}"]
-    lines += [f"  {screen.spell(line)}".rstrip() for line in error.hint.splitlines()]
+    label = f"error[{error.code}]:"
+    first, *more = screen.spell(error.message).split("\n")
+    head, *lines = message_lines(f"{label} {first}", columns)
+    lines = [f"{before}{label}{after}{head.removeprefix(label)}", *lines]
+    for line in more:
+        lines += message_lines(line, columns)
+    for line in screen.spell(error.hint).splitlines():
+        lines += message_lines(line, columns, "  ")
     return "".join(f"{line}\n" for line in lines)
 
 

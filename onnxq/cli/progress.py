@@ -16,9 +16,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from onnxq.cli.charset import crop
 from onnxq.cli.plain_progress import done_line
 from onnxq.cli.screen import Screen
 from onnxq.events import Event, Progressed, StageDone, StageStarted, Tell
+
+_BAR = 24
+_BAR_AND_TIMES = len("* ") + _BAR + len(" 0:00:00 -:--:--") + 1
+"""Columns beside the description: spinner, bar, time so far, time left."""
 
 
 @contextmanager
@@ -40,6 +45,7 @@ def make_progress(stream: TextIO, screen: Screen) -> Progress:
     """Make the display: what runs, a bar, the time so far, the time left."""
     console = Console(
         file=stream,
+        width=screen.columns,
         no_color=not screen.color,
         markup=False,
         highlight=False,
@@ -50,7 +56,7 @@ def make_progress(stream: TextIO, screen: Screen) -> Progress:
     return Progress(
         SpinnerColumn(spinner),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=_BAR),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
@@ -71,14 +77,17 @@ class _Bars:
         match event:
             case StageStarted(stage=stage, subject=subject):
                 self._clear()
+                room = max(self._screen.columns - _BAR_AND_TIMES, 1)
                 text = self._screen.spell_line(f"{stage}  {subject}".rstrip())
+                text = crop(text, room, self._screen.ellipsis)
                 self._running = [self._progress.add_task(text, total=None)]
             case Progressed(done=done, total=total):
                 for task in self._running:
                     self._progress.update(task, completed=done, total=total)
             case StageDone():
                 self._clear()
-                self._progress.console.print(Text(self._screen.spell_line(done_line(event))))
+                line = done_line(event, self._screen.columns, self._screen.ellipsis)
+                self._progress.console.print(Text(self._screen.spell_line(line)))
 
     def _clear(self) -> None:
         for task in self._running:

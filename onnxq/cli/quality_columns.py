@@ -9,7 +9,6 @@ from onnxq.cli.cells import (
     NOT_MEASURED,
     bounds_text,
     interval_text,
-    percent,
     plus_minus,
     signed,
 )
@@ -20,6 +19,7 @@ from onnxq.estimates import Estimate
 from onnxq.measurements import Accuracy, Agreement, Compared, Judged, NoClasses
 from onnxq.reports import Limits, Measured, Variant
 from onnxq.verdict import has_limit
+from onnxq.wording import share_words
 
 ABSENT = Cell(NOT_MEASURED, "quiet")
 _REFERENCE = Cell("reference", "quiet")
@@ -112,7 +112,7 @@ def _agreement_columns(
         agreement = others.get(row.alias)
         if agreement is None or isinstance(agreement.same_top1, NoClasses):
             return ABSENT
-        return Cell(percent(agreement.same_top1.value))
+        return Cell(share_words(agreement.same_top1.value))
 
     def sqnr(row: Measured) -> Cell:
         agreement = others.get(row.alias)

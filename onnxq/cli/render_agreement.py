@@ -5,13 +5,14 @@ import math
 from rich.console import RenderableType
 from rich.text import Text
 
-from onnxq.cli.cells import NOT_MEASURED, percent
+from onnxq.cli.cells import NOT_MEASURED
 from onnxq.cli.fitting import Cell, Column
 from onnxq.cli.render_parts import fit, table, words
 from onnxq.cli.screen import Screen
 from onnxq.cli.side_by_side import SideBySide
 from onnxq.measurements import Agreement, Compared, Judged, NoClasses, OutputAgreement
 from onnxq.reports import Measured
+from onnxq.wording import share_words
 
 _MOST_OUTPUTS = 3
 _NAME, _OUTPUT = 16, 12
@@ -93,7 +94,7 @@ def _same_column(agreements: list[Agreement]) -> tuple[Column, ...]:
     shares = [None if isinstance(a.same_top1, NoClasses) else a.same_top1 for a in agreements]
     if not any(shares):
         return ()
-    cells = (Cell(percent(share.value)) if share else Cell(NOT_MEASURED) for share in shares)
+    cells = (Cell(share_words(share.value)) if share else Cell(NOT_MEASURED) for share in shares)
     return (Column(title=("same", "top-1 %"), cells=tuple(cells), drop_rank=_RANK_SAME),)
 
 

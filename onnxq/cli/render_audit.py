@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.console import RenderableType
 from rich.text import Text
 
-from onnxq.audits import Audit, RuntimeAudit
+from onnxq.audits import Audit, NotAudited, RuntimeAudit
 from onnxq.cli.audit_words import (
     AuditLine,
     added_lines,
@@ -17,6 +17,7 @@ from onnxq.cli.audit_words import (
 )
 from onnxq.cli.cells import decimals_for, time_unit
 from onnxq.cli.fitting import Cell, Column
+from onnxq.cli.message_lines import message_lines
 from onnxq.cli.render_parts import fit, lines_part, table, words
 from onnxq.cli.screen import Screen
 from onnxq.measurements import NodeTime
@@ -42,8 +43,7 @@ def audit_parts(
         A summary, then float islands, slow kernels and added nodes, alike ones in one line.
     """
     if not isinstance(audit, RuntimeAudit):
-        told = [audit.reason] if audit.reason else []
-        return [lines_part(screen, told, title="What onnxruntime runs")] if told else []
+        return [_not_run(audit, screen)] if audit.reason else []
     unit, unit_ns = time_unit([audit.ns])
     time = f"{audit.ns / unit_ns:.3g} {unit} at 1 thread"
     head = [
@@ -58,6 +58,16 @@ def audit_parts(
         *_section("Added by onnxruntime", added_lines(audit), screen),
         *([_kernels_part(kernels, screen)] if everything and kernels else []),
     ]
+
+
+def _not_run(audit: NotAudited, screen: Screen) -> Text:
+    hints = (
+        line
+        for place, hint in enumerate(audit.fix.split("\n") if audit.fix else ())
+        for line in message_lines(hint, screen.columns, "  -> " if place == 0 else " " * 5)
+    )
+    told = [*message_lines(audit.reason, screen.columns, "  "), *hints]
+    return lines_part(screen, told, title="What onnxruntime runs: not known")
 
 
 def _unmatched(audit: RuntimeAudit) -> list[str]:

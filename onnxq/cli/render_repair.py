@@ -45,7 +45,7 @@ from onnxq.measurements import Latency
 from onnxq.stages.repairing import KernelCount
 from onnxq.wording import count_noun
 
-_NAME = 24
+_NAME = 32
 _NOTHING = Cell(NOT_MEASURED, "quiet")
 _RANK_CONVERSIONS, _RANK_SMALLER, _RANK_MORE_THREADS, _RANK_UNROUNDED = 5, 4, 3, 2
 
@@ -102,10 +102,13 @@ def _model_columns(done: Repair) -> tuple[Column, ...]:
     return (
         Column(title=("", "model"), cells=(Cell("as given"), Cell("repaired")), numbers=False),
         *_size_columns(done),
-        Column(title=("integer", "kernels"), cells=_kernels(done.before, done.after)),
+        Column(
+            title=("integer", "kernels"),
+            cells=(_given(done, _kernels(done.before)), Cell(_kernels(done.after))),
+        ),
         Column(
             title=("Q and", "DQ run"),
-            cells=tuple(Cell(str(count.conversions)) for count in (done.before, done.after)),
+            cells=(_given(done, str(done.before.conversions)), Cell(str(done.after.conversions))),
             drop_rank=_RANK_CONVERSIONS,
         ),
         *(
@@ -115,7 +118,10 @@ def _model_columns(done: Repair) -> tuple[Column, ...]:
         ),
         Column(
             title=("unrounded", "SQNR dB"),
-            cells=(Cell(decibels(done.unrounded_db_before)), Cell(decibels(done.unrounded_db))),
+            cells=(
+                _given(done, decibels(done.served_unrounded_db_before)),
+                Cell(decibels(done.unrounded_db)),
+            ),
             drop_rank=_RANK_UNROUNDED,
         ),
     )
@@ -137,8 +143,13 @@ def _size_columns(done: Repair) -> tuple[Column, Column]:
     )
 
 
-def _kernels(*counts: KernelCount) -> tuple[Cell, ...]:
-    return tuple(Cell(f"{one.integer} of {one.integer + one.floats}") for one in counts)
+def _kernels(count: KernelCount) -> str:
+    return f"{count.integer} of {count.integer + count.floats}"
+
+
+def _given(done: Repair, text: str) -> Cell:
+    """Show what the given model does as it is served; nothing where it cannot be."""
+    return _NOTHING if done.given_failure else Cell(text)
 
 
 def _time_columns(done: Repair, place: int) -> tuple[Column, ...]:
@@ -177,7 +188,7 @@ def _steps(done: Repair, notes: dict[str, Note], screen: Screen) -> list[Rendera
     columns = (
         Column(
             title=("step",),
-            cells=tuple(Cell(step.name, "plain" if step.is_kept else "quiet") for step in steps),
+            cells=tuple(Cell(step.slug, "plain" if step.is_kept else "quiet") for step in steps),
             numbers=False,
             crop_to=_NAME,
         ),
@@ -215,8 +226,9 @@ def _steps(done: Repair, notes: dict[str, Note], screen: Screen) -> list[Rendera
 def _footer(done: Repair, screen: Screen, out: str, files: Sequence[str]) -> tuple[str, ...]:
     file = path_in(out, done.artefact.file)
     needs = runtimes_text({"repaired": done.artefact.min_runtime})
+    models = (file,) if done.given_failure else (done.source.given, file)
     following = command_lines(
-        "Next  with rows to judge on: ", judging_command(done, file), screen.columns
+        "Next  with rows to judge on: ", judging_command(done, models), screen.columns
     )
     return (
         wrote_text(out, files),

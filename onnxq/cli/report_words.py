@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from onnxq.cli.cells import duration
 from onnxq.cli.charset import text_columns
-from onnxq.cli.following import inserted
+from onnxq.cli.following import inserted, without_option
 from onnxq.reports import (
     DataFacts,
     Environment,
@@ -14,6 +14,7 @@ from onnxq.reports import (
     Parity,
     Report,
     SourceFacts,
+    Verdict,
 )
 from onnxq.wording import count_noun
 
@@ -201,8 +202,18 @@ def next_step(report: Report, out: str) -> tuple[str, tuple[str, ...]]:
         case "ship":
             return "", ("onnxq", "inspect", f"{out}/{file}")
         case "cannot_tell":
-            return "the same with more labelled rows: ", again
+            return _settling(report.verdict, again)
         case "no_labels":
             return "the same with labels (an array y in the .npz, or one folder a class)", ()
         case _:
             return "", ()
+
+
+def _settling(verdict: Verdict, again: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return what settles a verdict that could not tell."""
+    if verdict.threads:
+        counted = ("--threads", str(verdict.threads))
+        words = inserted(without_option(again, "--threads"), counted)
+        return "the same for the threads that you serve with: ", words
+    more = "the same with more labelled rows: " if verdict.alias else "the same again: "
+    return more, again

@@ -65,9 +65,21 @@ def read_screen(stream: TextIO, choice: ColorChoice, environ: Mapping[str, str])
     )
 
 
+def has_width(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Return whether lines that are longer than the screen's would be broken by it.
+
+    A terminal breaks them, and ``COLUMNS`` says that somebody counts; a log keeps lines whole.
+    """
+    return stream.isatty() or _is_width(environ.get("COLUMNS", ""))
+
+
+def _is_width(asked: str) -> bool:
+    return asked.isdecimal() and len(asked) <= _LONGEST_NUMBER and int(asked) > 0
+
+
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
     asked = environ.get("COLUMNS", "")
-    if asked.isdecimal() and len(asked) <= _LONGEST_NUMBER and int(asked) > 0:
+    if _is_width(asked):
         return int(asked)
     if stream.isatty():
         try:

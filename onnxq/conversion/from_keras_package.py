@@ -7,6 +7,7 @@ import re
 
 from onnxq.conversion.keras_models import prepare_keras
 from onnxq.errors import ConversionError
+from onnxq.wording import shorten_sentence
 
 prepare_keras()
 
@@ -39,5 +40,4 @@ def said(error: BaseException) -> str:
     head, _, tail = _ANSI.sub("", str(error)).partition("config=")
     cause = tail.rpartition("Exception encountered:")[2] if "Exception encountered:" in tail else ""
     text = " ".join(f"{head} {cause}".split()) or "no message"
-    short = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
-    return f"{type(error).__name__}: {short}"
+    return f"{type(error).__name__}: {shorten_sentence(text, _MOST_CHARACTERS)}"

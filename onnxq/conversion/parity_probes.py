@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.datasets.random_rows import draw_rows
+from onnxq.datasets.random_rows import check_declared, draw_rows
 from onnxq.sources import InputDeclaration
 from onnxq.tensors import Signature
 
@@ -59,6 +59,8 @@ def make_probes(
     Raises:
         SourceError: If there are no rows, and an input's sizes or integers are not known.
     """
+    if not rows:
+        check_declared(signature.inputs, declared)
     generator = np.random.default_rng(seed)
     fixed = signature.fixed_batch_rows
     others = [batch for batch in _BATCHES if batch != traced_rows][:2]

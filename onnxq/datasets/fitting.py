@@ -181,7 +181,7 @@ def describe_fit(fit: RowFit, title: str) -> list[Finding]:
     if fit.cast.changes and fit.array.is_typed and fit.preprocess == AsGiven():
         message = (
             f"{fit.array.name!r} was cast from {fit.cast.source} to {fit.cast.target}, because "
-            f"the model's input {fit.wanted.name!r} is {fit.wanted.dtype}."
+            f"the model's input {fit.wanted.name!r} {_wants(fit)}."
         )
         fix = _SCALE_FIX if fit.array.is_bytes and fit.cast.target.kind == "f" else ""
         findings.append(
@@ -194,6 +194,13 @@ def describe_fit(fit: RowFit, title: str) -> list[Finding]:
             )
         )
     return findings
+
+
+def _wants(fit: RowFit) -> str:
+    """Say what an input takes that rows were cast for; a quantized one takes what it stands for."""
+    if fit.cast.target == np.dtype(fit.wanted.dtype):
+        return f"is {fit.wanted.dtype}"
+    return f"is {fit.wanted.dtype} and stands for {fit.cast.target}, which is quantized for it"
 
 
 _SCALE_FIX = "If the model was trained on scaled pixels:  --preprocess zero-one"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from onnxq.arrays import Array
-from onnxq.datasets.random_rows import check_elements, draw_rows
+from onnxq.datasets.random_rows import check_declared, check_elements, draw_rows
 from onnxq.datasets.row_arrays import RowArray, is_ragged, open_row_arrays, typical_row
 from onnxq.datasets.values import CalibrationSet, EvaluationSet, NoRows, StoredRows
 from onnxq.sources import InputDeclaration
@@ -44,6 +44,7 @@ def store_timing_rows(
     generator = np.random.default_rng(seed)
     paths: dict[str, str] = {}
     taken = _Taken({}, ()) if isinstance(rows, NoRows) else _take(rows.rows)
+    check_declared((one for one in signature.inputs if one.name not in taken.arrays), declared)
     for number, spec in enumerate(signature.inputs):
         count = spec.shape[0] if spec.shape and isinstance(spec.shape[0], int) else batch_rows
         if spec.name in taken.arrays:

@@ -28,8 +28,8 @@ class Repair(Struct, frozen=True, kw_only=True):
         size_before: What the given model weighs, cleaned.
         steps: Rewrites in the order in which they were taken, those that were not kept among
             them; empty where there was nothing to repair.
-        is_equal: Whether every step that was kept left all outputs bit-identical: with
-            onnxruntime's own optimizations off, or with them on.
+        is_equal: Whether all outputs are bit-identical to the given model's, with onnxruntime's
+            own optimizations off.
         sqnr_db: Of the worst output against the given model's, optimizations off; 200 where equal.
         optimized_sqnr_db: Of the worst output with onnxruntime's optimizations on, against the
             given model without them.
@@ -40,6 +40,12 @@ class Repair(Struct, frozen=True, kw_only=True):
         unrounded_db_before: Of the worst output of the given model, against the same without the
             rounding of its activations.
         unrounded_db: The same of the repaired model, optimizations on.
+        is_equal_served: Whether all outputs are bit-identical to the given model's with
+            onnxruntime's optimizations on, as both are served by default.
+        served_sqnr_db: Of the worst output against the given model's, likewise; 200 where equal, 0
+            where ``given_failure`` is not empty.
+        served_unrounded_db_before: As ``unrounded_db_before``, optimizations on; 0 where
+            ``given_failure`` is not empty.
         before: Kernels that onnxruntime runs of the given model.
         after: Kernels that it runs of the repaired one.
         latencies_before: Of the given model, one per thread count; empty where nothing was
@@ -83,3 +89,6 @@ class Repair(Struct, frozen=True, kw_only=True):
     sandbox: str
     files: dict[str, str] = {}
     given_failure: str = ""
+    is_equal_served: bool = False
+    served_sqnr_db: float = 0.0
+    served_unrounded_db_before: float = 0.0

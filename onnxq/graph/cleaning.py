@@ -13,6 +13,8 @@ from onnxq.graph.portability import lowest_ir
 _PRODUCER = "onnxq"
 _MERGED_FROM_BYTES = 1024
 _FUNCTIONS_IR = 8
+_BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+_BIAS_SLOT = 2
 
 
 def clean(proto: ModelProto, interface: GraphProto) -> ModelProto:
@@ -20,7 +22,9 @@ def clean(proto: ModelProto, interface: GraphProto) -> ModelProto:
 
     Value infos go because old ones make onnxruntime's quantizers crash and tract fail; metadata
     and doc strings go because exporters write the user's paths into them; unused opset imports
-    go because older runtimes refuse them; the lowest IR version opens in the most runtimes.
+    go because older runtimes refuse them; the lowest IR version opens in the most runtimes. A
+    bias with an empty name goes, too: onnxruntime 1.31.1's dynamic quantizer adds it to what it
+    makes of a Gemm.
 
     Args:
         proto: A model; not changed.
@@ -31,6 +35,7 @@ def clean(proto: ModelProto, interface: GraphProto) -> ModelProto:
     """
     cleaned = copy_of(proto)
     _restore_interface(cleaned.graph, interface)
+    _drop_empty_biases(cleaned.graph)
     _drop_unused_initializers(cleaned.graph)
     _sort_nodes(cleaned.graph)
     _strip_annotations(cleaned)
@@ -105,6 +110,12 @@ def _restore_interface(graph: GraphProto, interface: GraphProto) -> None:
     graph.input.extend(inputs)
     del graph.output[:]
     graph.output.extend(outputs)
+
+
+def _drop_empty_biases(graph: GraphProto) -> None:
+    for node in walk_nodes(graph):
+        if node.op_type in _BIASED and len(node.input) > _BIAS_SLOT and not node.input[_BIAS_SLOT]:
+            del node.input[_BIAS_SLOT:]
 
 
 def _drop_unused_initializers(graph: GraphProto) -> None:

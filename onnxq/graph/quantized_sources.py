@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from onnx import ModelProto, NodeProto
 
+from onnxq.errors import SourceError
 from onnxq.graph.edits import walk_graphs
 from onnxq.graph.nodes import is_quantizing, walk_nodes
 from onnxq.graph.quantized_tensors import TensorQuantization, list_quantized
@@ -35,6 +36,28 @@ def describe_quantization(proto: ModelProto) -> str:
     parts = [_part(tensors, role, in_blocks=in_blocks) for role in ("weight", "activation")]
     listed = "; ".join(part for part in parts if part) or _operators(found)
     return f"{', '.join(_kinds(proto, found, tensors))}: {listed}"
+
+
+def check_repairable(proto: ModelProto, name: str) -> None:
+    """Refuse a model that has no activation on a fixed grid.
+
+    Args:
+        proto: Any model without local functions; not changed.
+        name: As the user named it, for the message.
+
+    Raises:
+        SourceError: OQ175.
+    """
+    activations = [one for one in list_quantized(proto) if one.role == "activation"]
+    if any(one.scales.size for one in activations):
+        return
+    how = describe_quantization(proto)
+    message = f"{name} is not quantized: there is nothing to repair."
+    hint = f"Quantize it:  onnxq run {name} --data ROWS"
+    if how:
+        message = f"no activation of {name} has a fixed grid: there is nothing to repair ({how})."
+        hint = f"See how fast it is:  onnxq profile {name}"
+    raise SourceError(message, code="OQ175", hint=hint)
 
 
 def _kinds(

@@ -19,7 +19,7 @@ from onnxq.pipeline.partial import quantize
 from onnxq.pipeline.plans import Order, RunPlan
 from onnxq.pipeline.range_sources import calibrate_for, failed_row
 from onnxq.recipe_kinds import DynamicInt8, Float32, needs_rows, recipe_name
-from onnxq.reports import Failed, NotApplicable, Skipped, Unusable
+from onnxq.reports import Failed, NotApplicable, Skipped, Tried, Unusable
 from onnxq.stages import (
     QuantizeResult,
 )
@@ -61,7 +61,7 @@ class Candidate:
     rebuilt_by: tuple[Order, ...] = ()
 
 
-Outcome: TypeAlias = Candidate | Unusable | NotApplicable | Skipped | Failed
+Outcome: TypeAlias = Candidate | Unusable | NotApplicable | Tried | Skipped | Failed
 
 
 def float_candidate(foundation: Foundation) -> Candidate:

@@ -20,9 +20,10 @@ from onnxq.pipeline.arrivals import (
     store_inference,
 )
 from onnxq.pipeline.bench import Bench
+from onnxq.pipeline.loading_advice import advising_repair
 from onnxq.pipeline.plans import Judging, RunPlan
 from onnxq.recipe_kinds import needs_rows
-from onnxq.sources import Factory, OwnWeights
+from onnxq.sources import Factory, OwnWeights, source_path
 from onnxq.stages import (
     INSPECT,
     JUDGE,
@@ -99,7 +100,8 @@ def lay_foundation(plan: RunPlan, bench: Bench) -> Foundation:
     prepared = prepare(bench, converted, plan.tuning)
     alias = "given" if converted.quantized_already else "fp32"
     batch_rows = inference_rows(converted.model, plan.timing.batch_rows, rows.evaluation)
-    outputs, judged = _judge_float(plan, bench, prepared.model, rows, alias)
+    with advising_repair(source_path(plan.given.source), converted.quantized_already):
+        outputs, judged = _judge_float(plan, bench, prepared.model, rows, alias)
     return Foundation(
         alias=alias,
         converted=converted,
@@ -137,10 +139,10 @@ def prepare(bench: Bench, converted: ConvertResult, tuning: Tuning) -> PrepareRe
         The prepared model, and what it weighs.
     """
     model = converted.model
-    if converted.quantized_already:
-        inspected = bench.run(INSPECT, InspectRequest(path=model.path), model.path)
-        return PrepareResult(model=model, size=inspected.size, findings=())
     operators = f"{sum(model.operators.values())} operators, opset {model.opset}"
+    if converted.quantized_already:
+        inspected = bench.run(INSPECT, InspectRequest(path=model.path), operators)
+        return PrepareResult(model=model, size=inspected.size, findings=())
     return bench.run(PREPARE, PrepareRequest(model=model, tuning=tuning), operators)
 
 

@@ -108,7 +108,7 @@ class Outlook:
         return rows + models * judged * self.found.output_row_bytes
 
 
-def look(
+def look(  # noqa: PLR0913 - what is asked of a plan, one keyword each
     given: Given,
     data: DataRequest | NoDataRequest,
     calibration: DataRequest | NoDataRequest,
@@ -117,6 +117,7 @@ def look(
     split: bool,
     asked: tuple[RangesAsked, ...] = (),
     how: Calibrating = AS_USUAL,
+    repairs: bool = False,
 ) -> Outlook:
     """Count the rows of a plan, and run its model a little where it is ONNX already.
 
@@ -128,6 +129,7 @@ def look(
         split: Whether some of ``data`` would be kept for calibration.
         asked: Ranges that would be calibrated.
         how: How they would be.
+        repairs: Whether the model would be repaired; what cannot be is refused (OQ175).
 
     Returns:
         What was found. It raises what the stage raises.
@@ -149,6 +151,7 @@ def look(
             memory_bytes=how.memory_bytes,
             threads=course.work_threads,
             stop_early=how.stop_early,
+            repaired=source_path(given.source) if repairs else "",
         )
         found = bench.run(ESTIMATE, request, source_path(given.source))
         return Outlook(given, found, has_cache=bool(how.cache_folder))

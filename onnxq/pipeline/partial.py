@@ -81,13 +81,18 @@ def quantize(blank: Blank, alias: str, order: Order) -> QuantizeResult:
     made = blank.quantize(alias_of(whole.recipe), whole)
     placed = place_nodes(blank, alias, order, made)
     if not placed.placements:
-        where = "everywhere" if placed.is_float_faster else "nowhere"
-        message = f"integers are {where} slower than float here by more than crossings cost."
         instead = "Keep fp32." if placed.is_float_faster else "Take int8: it is the same."
+        message = f"{why_not_divided(placed)}."
         raise QuantizationError(message, code="OQ210", hint=instead)
     proposals = propose(blank, alias, order, placed)
     rates = scout(blank, name_proposals(proposals), (1,)) if len(proposals) > 1 else {}
     return pick(proposals, rates).made
+
+
+def why_not_divided(placed: PlaceResult) -> str:
+    """Say why no node stays float for its time; without a full stop."""
+    where = "everywhere" if placed.is_float_faster else "nowhere"
+    return f"integers are {where} slower than float here by more than crossings cost"
 
 
 def measures_target(tuning: Tuning) -> bool:

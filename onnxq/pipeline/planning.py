@@ -47,7 +47,7 @@ from onnxq.pipeline.plans import (
     RunPlan,
 )
 from onnxq.pipeline.range_sources import asked_ranges
-from onnxq.pipeline.repairs import repaired_file
+from onnxq.pipeline.repairs import check_source, repaired_file
 from onnxq.pipeline.reporting import artefact_file, ranges_file, statistics_file
 from onnxq.pipeline.searching import (
     WEIGHTS,
@@ -206,7 +206,10 @@ def describe_profile(plan: ProfilePlan) -> Plan:
 def describe_repair(plan: RepairPlan) -> Plan:
     """Say what a repair would do; see :func:`describe_run`."""
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
-    outlook = look(plan.given, NoDataRequest(), plan.calibration, plan.course, split=False)
+    check_source(plan)
+    outlook = look(
+        plan.given, NoDataRequest(), plan.calibration, plan.course, split=False, repairs=True
+    )
     steps = (
         convert_step(plan.given),
         *([load_step(outlook, plan.calibration)] if plan.calibration != NoDataRequest() else []),

@@ -17,6 +17,7 @@ from onnxq.pipeline.audits import explain_audit
 from onnxq.pipeline.bench import Bench, open_bench
 from onnxq.pipeline.foundation import Subject, predict_and_judge
 from onnxq.pipeline.interleaved import measure_together
+from onnxq.pipeline.loading_advice import advising_repair
 from onnxq.pipeline.plans import ProfilePlan
 from onnxq.pipeline.profile_entries import Entry, not_profiled, open_entries
 from onnxq.pipeline.reporting import SANDBOX, data_facts, measured_environment
@@ -144,13 +145,14 @@ def _judge(
     key = f"{entry.name} on {provider}"
     first = gathered.cases[0].key if gathered.cases else key
     rows = load_rows(bench, entry.model, data, NoDataRequest(), declared, split=False)
-    outputs, judged = predict_and_judge(
-        bench,
-        plan.judging,
-        Subject(key, entry.model, entry.io, provider, first),
-        rows,
-        gathered.reference,
-    )
+    with advising_repair(entry.name, entry.quantized):
+        outputs, judged = predict_and_judge(
+            bench,
+            plan.judging,
+            Subject(key, entry.model, entry.io, provider, first),
+            rows,
+            gathered.reference,
+        )
     inputs = store_inference(
         bench,
         entry.model,
@@ -217,13 +219,14 @@ def _time(plan: ProfilePlan, bench: Bench, gathered: _Gathering) -> "LatencyStud
     while True:
         cases = gathered.cases
         try:
-            return measure_together(
-                bench,
-                {case.key: case.request(threads) for case in cases},
-                threads,
-                batch_rows=gathered.batch_rows,
-                seconds=plan.timing.seconds,
-            )
+            with advising_repair(cases[0].entry.name, cases[0].entry.quantized):
+                return measure_together(
+                    bench,
+                    {case.key: case.request(threads) for case in cases},
+                    threads,
+                    batch_rows=gathered.batch_rows,
+                    seconds=plan.timing.seconds,
+                )
         except Interrupted:
             raise
         except OnnxqError as error:  # of the first; what others fail of is noted in the study

@@ -3,6 +3,7 @@
 import datetime as dt
 import importlib.metadata
 from dataclasses import dataclass
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -69,7 +70,7 @@ def execute_repair(plan: RepairPlan) -> Repair:
         OnnxqError: What a stage raised; nothing was written then.
     """
     check_destination(plan.out, kept_files(plan.out, plan.given, plan.calibration))
-    _check_source(plan)
+    check_source(plan)
     with work_folder() as folder:
         bench = open_bench(folder, plan.course)
         converted = convert_source(plan.given, bench)
@@ -85,18 +86,25 @@ def execute_repair(plan: RepairPlan) -> Repair:
             given=source_path(plan.given.source),
         )
         repaired = bench.run(REPAIR, request, source_path(plan.given.source))
-        times = _measure(plan, bench, converted, repaired, rows) if plan.measures else _Times()
+        changed = any(step.is_kept for step in repaired.steps)
+        measures = plan.measures and changed
+        times = _measure(plan, bench, converted, repaired, rows) if measures else _Times()
         document = _document(plan, bench, converted, rows, repaired, times)
         return hand_over(plan.out, {document.artefact.file: repaired.model.path}, document)
 
 
 def repaired_file(plan: RepairPlan) -> str:
-    """Return the name of the file that a repair writes."""
-    out = plan.out
-    return out.path.name if out.is_file else artefact_file(plan.given.source, ALIAS)
+    """Return the name of the file that a repair writes: once repaired is enough in a name."""
+    out, source = plan.out, plan.given.source
+    if out.is_file:
+        return out.path.name
+    given = Path(source_path(source))
+    named_so = given.stem.endswith(f".{ALIAS}") and given.resolve().parent != out.path.resolve()
+    return given.name if named_so else artefact_file(source, ALIAS)
 
 
-def _check_source(plan: RepairPlan) -> None:
+def check_source(plan: RepairPlan) -> None:
+    """Refuse what is no .onnx file (OQ175)."""
     source = plan.given.source
     if not isinstance(source, OnnxFile):
         message = f"{source_path(source)} is no .onnx file; repair takes quantized ONNX models."
@@ -176,6 +184,9 @@ def _document(
         unrounded_db_before=repaired.unrounded_db_before,
         unrounded_db=repaired.unrounded_db,
         given_failure=repaired.given_failure,
+        is_equal_served=repaired.is_equal_served,
+        served_sqnr_db=repaired.served_sqnr_db,
+        served_unrounded_db_before=repaired.served_unrounded_db_before,
         before=repaired.before,
         after=repaired.after,
         latencies_before=times.before,

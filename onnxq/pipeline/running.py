@@ -15,6 +15,7 @@ from onnxq.pipeline.candidates import (
 )
 from onnxq.pipeline.foundation import lay_foundation
 from onnxq.pipeline.handing_over import check_destination, hand_over
+from onnxq.pipeline.loading_advice import advising_repair
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.reporting import artefact_file, make_report
 from onnxq.pipeline.searching import search_further
@@ -24,6 +25,7 @@ from onnxq.recipe_files import render_recipes
 from onnxq.recipe_kinds import NamedRecipe
 from onnxq.reports import Report, report_to_json
 from onnxq.snippets import serving_snippet
+from onnxq.sources import source_path
 
 
 def execute_plan(plan: RunPlan) -> Report:
@@ -50,7 +52,10 @@ def execute_plan(plan: RunPlan) -> Report:
                 outcomes.append(outcome)  # noqa: PERF402 - what is built so far, if interrupted
             for outcome in search_further(site, tuple(outcomes)):
                 outcomes.append(outcome)  # noqa: PERF402 - likewise
-            timings = measure_candidates(plan, bench, foundation, _candidates(outcomes))
+            with advising_repair(
+                source_path(plan.given.source), foundation.converted.quantized_already
+            ):
+                timings = measure_candidates(plan, bench, foundation, _candidates(outcomes))
         except Interrupted as stop:
             partial = make_report(plan, bench, foundation, outcomes, Timings())
             stop.partial_report = report_to_json(partial)

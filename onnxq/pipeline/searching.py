@@ -31,12 +31,13 @@ from onnxq.pipeline.partial import (
     pick,
     place_nodes,
     propose,
+    why_not_divided,
 )
 from onnxq.pipeline.plans import Order, RunPlan
 from onnxq.pipeline.scouting import Runnable, scout
 from onnxq.recipe_kinds import ALIASES, StaticQdq, alias_of, recipe_name
-from onnxq.reports import NotApplicable
-from onnxq.stages import QuantizeResult
+from onnxq.reports import Tried
+from onnxq.stages import PlaceResult, QuantizeResult
 from onnxq.verdict import fit_limits, has_limit
 
 WEIGHTS = "int8-weights"
@@ -147,8 +148,9 @@ def _try_static(site: Site, whole: str, rival: Candidate) -> _Tried:
         placed = place_nodes(site.blank, alias, partial, rival)
         proposals = propose(site.blank, alias, partial, placed)
         entrants = _flat_entrants(site, order, placed.gemm_share)
+        dropped = () if proposals else (_not_divided(alias, partial, placed),)
         if not proposals and not entrants:
-            return _Tried()
+            return _Tried(dropped)
         models: dict[str, Runnable] = {whole: rival, **name_proposals(proposals)}
         models |= {one.alias: one.made for one in entrants}
         rates = scout(site.blank, models, site.plan.timing.threads)
@@ -161,7 +163,7 @@ def _try_static(site: Site, whole: str, rival: Candidate) -> _Tried:
         raise
     except OnnxqError as error:
         return _Tried((refused_row(alias, partial, error),))
-    return _Tried(tuple(outcomes), rates)
+    return _Tried((*dropped, *outcomes), rates)
 
 
 def _flat_entrants(site: Site, order: Order, gemm_share: float) -> list[_Entrant]:
@@ -187,14 +189,23 @@ def _judged(
     if rate <= entrant.least_gain * rival:
         against = f"{whole} at {rival:.2f}x" if rival > 1 else "fp32 itself"
         reason = (
-            f"tried, and no faster, or hardly: {rate:.2f}x the speed of fp32, against {against}"
+            f"{rate:.2f}x the speed of fp32 in a short measurement, no faster, or hardly, than "
+            f"{against}"
+            if rate
+            else "it could not be measured"
         )
         name = recipe_name(entrant.order.recipe)
-        return NotApplicable(alias=entrant.alias, recipe=name, reason=reason)
+        return Tried(alias=entrant.alias, recipe=name, reason=reason, speed_ratio=rate)
     outcome = judge_candidate(site, entrant.alias, entrant.order, entrant.made)
     if not isinstance(outcome, Candidate):
         return outcome
     return replace(outcome, seconds=time.monotonic() - start, rebuilt_by=(entrant.rebuilt_by,))
+
+
+def _not_divided(alias: str, partial: Order, placed: PlaceResult) -> Tried:
+    """Say that no division of the nodes is reckoned to be faster than all of them as one kind."""
+    name = recipe_name(partial.recipe)
+    return Tried(alias=alias, recipe=name, reason=why_not_divided(placed))
 
 
 def _search_weights(

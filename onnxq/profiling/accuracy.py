@@ -15,7 +15,16 @@ from onnxq.datasets.values import StoredRows
 from onnxq.errors import InferenceError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
-from onnxq.measurements import Accuracy, Agreement, Compared, Judged, NoClasses, Unjudged
+from onnxq.measurements import (
+    LEAST_SAME_TOP1,
+    LEAST_SQNR_DB,
+    Accuracy,
+    Agreement,
+    Compared,
+    Judged,
+    NoClasses,
+    Unjudged,
+)
 from onnxq.metric_choices import UserMetric
 from onnxq.profiling.agreement import compare_output, guess_classes, same_first_class
 from onnxq.profiling.dead_outputs import why_unusable
@@ -36,10 +45,7 @@ from onnxq.profiling.metrics.readings import without_unit_axes
 from onnxq.profiling.metrics.user_metrics import UserCall, load_user_metric
 from onnxq.stages import JUDGE, JudgeRequest, JudgeResult
 from onnxq.user_code import importable_from, working_in
-
-LEAST_SQNR_DB = 10.0
-LEAST_SAME_TOP1 = 0.9
-"""Below these an agreement with the float model is worth a warning."""
+from onnxq.wording import share_words
 
 _CALLS_TOLD_OF = 25
 
@@ -272,8 +278,8 @@ def _findings(request: JudgeRequest, agreement: Agreement) -> tuple[Finding, ...
     same = agreement.same_top1
     if not isinstance(same, NoClasses) and same.value < LEAST_SAME_TOP1:
         message = (
-            f"it names the first class of {other} on {same.value:.1%} of {same.n} rows only, "
-            f"expected {LEAST_SAME_TOP1:.0%} or more."
+            f"it names the first class of {other} on {share_words(same.value)} % of {same.n} rows "
+            f"only, expected {LEAST_SAME_TOP1:.0%} or more."
         )
         found.append(
             Finding(

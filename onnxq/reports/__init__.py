@@ -13,6 +13,7 @@ from onnxq.reports.variants import (
     Measured,
     NotApplicable,
     Skipped,
+    Tried,
     Unusable,
     Variant,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Report",
     "Skipped",
     "SourceFacts",
+    "Tried",
     "Unusable",
     "Variant",
     "Verdict",

@@ -93,6 +93,23 @@ class NotApplicable(Struct, frozen=True, kw_only=True, tag="not_applicable"):
     reason: str
 
 
+class Tried(Struct, frozen=True, kw_only=True, tag="tried"):
+    """The recipe was tried on the quiet, and is no better than what it was held against.
+
+    Attributes:
+        alias: What people call the recipe.
+        recipe: The recipe's derived name.
+        reason: Why it went no further.
+        speed_ratio: How many times faster than fp32 it was in a short measurement, at the first
+            thread count; 0 where it was not measured.
+    """
+
+    alias: str
+    recipe: str
+    reason: str
+    speed_ratio: float = 0.0
+
+
 class Skipped(Struct, frozen=True, kw_only=True, tag="skipped"):
     """The recipe was not tried.
 
@@ -125,4 +142,4 @@ class Failed(Struct, frozen=True, kw_only=True, tag="failed"):
     hint: str
 
 
-Variant: TypeAlias = Measured | Unusable | NotApplicable | Skipped | Failed
+Variant: TypeAlias = Measured | Unusable | NotApplicable | Tried | Skipped | Failed

@@ -40,12 +40,15 @@ class Verdict(Struct, frozen=True, kw_only=True):
         kind: ``ship`` a candidate, ``keep_fp32``, ``cannot_tell`` yet, or ``no_labels``: the
             fastest is named, with its agreement, but nothing is recommended for shipping. A
             model that is ``quantized_already`` leaves nothing to choose.
-        alias: The candidate that the sentence is about; empty for ``keep_fp32``.
+        alias: The candidate that the sentence is about; empty for ``keep_fp32``, and where
+            nothing that is fast agrees with fp32 and no labels say more.
         sentence: For a person.
         detail: A second sentence: the interval, the limit, or what would settle it.
         candidates: How many candidates the choice was among (Holm's correction).
         limits_met: False where a limit that the user gave is not met: exit code 3.
         broken_limits: Which those are: ``max_drop``, ``min_speedup``, ``max_size``.
+        threads: Where the answer depends on the count of threads, one at which the candidate is
+            fast; else 0.
     """
 
     kind: VerdictKind
@@ -55,3 +58,4 @@ class Verdict(Struct, frozen=True, kw_only=True):
     candidates: int
     limits_met: bool
     broken_limits: tuple[LimitName, ...] = ()
+    threads: int = 0

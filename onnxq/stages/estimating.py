@@ -23,6 +23,7 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
         memory_bytes: The cap of the calibration; 0 takes half of what is free.
         threads: Worker threads of the calibration.
         stop_early: Whether calibration would stop once more rows would hardly change the ranges.
+        repaired: As the user named a model that would be repaired; empty where it would not.
     """
 
     model: str
@@ -35,6 +36,7 @@ class EstimateRequest(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     threads: int = 1
     stop_early: bool = False
+    repaired: str = ""
 
 
 class EstimateResult(Struct, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ class RepairStep(Struct, frozen=True, kw_only=True):
             onnxruntime's own optimizations off.
         sqnr_db: Of the worst output against the one before the step, likewise; 200 where equal.
         is_equal_optimized: Whether they stayed bit-identical with onnxruntime's optimizations on,
-            which is when integer kernels run; looked at only where ``is_equal`` is not so.
+            which is when integer kernels run; not so where it cannot run one of the two.
         unrounded_db: Of the worst output after the step, against the given model without the
             rounding of its activations: how near it is to what it stands for.
         why: What the step is good for, without a full stop.
@@ -90,8 +90,8 @@ class RepairResult(Struct, frozen=True, kw_only=True):
         size: What it weighs.
         size_before: What the given model weighs, cleaned.
         steps: In the order in which they were taken; empty where there was nothing to repair.
-        is_equal: Whether every step that was kept left all outputs bit-identical on the inputs of
-            the request: with onnxruntime's own optimizations off, or with them on.
+        is_equal: Whether all outputs are bit-identical to the given model's on the inputs of the
+            request, with onnxruntime's own optimizations off.
         sqnr_db: Of the worst output against the given model's, optimizations off; 200 where equal.
         optimized_sqnr_db: Of the worst output with onnxruntime's optimizations on, against the
             given model without them: what serving really gives.
@@ -102,6 +102,12 @@ class RepairResult(Struct, frozen=True, kw_only=True):
         unrounded_db_before: Of the worst output of the given model, against the same without the
             rounding of its activations.
         unrounded_db: The same of the repaired model, optimizations on.
+        is_equal_served: Whether all outputs are bit-identical to the given model's with
+            onnxruntime's optimizations on, as both are served by default.
+        served_sqnr_db: Of the worst output against the given model's, likewise; 200 where equal, 0
+            where ``given_failure`` is not empty.
+        served_unrounded_db_before: As ``unrounded_db_before``, optimizations on; 0 where
+            ``given_failure`` is not empty.
         before: Kernels of the given model; none where onnxruntime cannot load it.
         after: Kernels of the repaired one.
         findings: What a reader should know.
@@ -121,6 +127,9 @@ class RepairResult(Struct, frozen=True, kw_only=True):
     after: KernelCount
     findings: tuple[Finding, ...]
     given_failure: str = ""
+    is_equal_served: bool = False
+    served_sqnr_db: float = 0.0
+    served_unrounded_db_before: float = 0.0
 
 
 REPAIR = Stage("repair", "onnxq.quantization.repairing:repair", RepairRequest, RepairResult)

@@ -1,5 +1,6 @@
 """Options become values, and what contradicts itself is refused before any work is done."""
 
+import difflib
 import math
 import os
 import shlex
@@ -37,6 +38,13 @@ from onnxq.sources import Source
 from onnxq.stages import NoDataRequest
 
 MOST_SEEDS = 2**32
+
+_MODEL_SUFFIX, _NEAR_SUFFIX = ".onnx", 0.75
+_FILE_SUFFIXES = frozenset(
+    ".bin .csv .data .gz .h5 .hdf5 .html .json .keras .log .md .mlmodel .npy .npz .ort .pb .pt .pt2 "
+    ".pth .py .safetensors .tar .tflite .toml .txt .yaml .yml .zip".split()
+)
+"""What files end in that no model is written as; ``out.v2`` is a folder like any other."""
 
 
 def ask_rows(
@@ -247,6 +255,32 @@ def ask_destination(out: str, *, overwrite: bool, named: Iterable[str] = ()) -> 
     """
     kept = tuple(path for text in named for path in named_files(text) if path.is_file())
     return Destination(path=Path(out).absolute(), overwrite=overwrite, kept=kept)
+
+
+def ask_model_destination(out: str, *, overwrite: bool, named: Iterable[str] = ()) -> Destination:
+    """Ask where models go that may be written as one file.
+
+    Args:
+        out: The output folder, or one ``.onnx`` file.
+        overwrite: Whether what onnxq did not write may be replaced.
+        named: As :func:`ask_destination` takes them.
+
+    Raises:
+        UsageError: OQ100 if it is called like a file of another kind, and is no folder.
+    """
+    path = Path(out)
+    suffix = path.suffix.lower()
+    near = difflib.get_close_matches(suffix, [_MODEL_SUFFIX], 1, _NEAR_SUFFIX)
+    other = path.suffix != _MODEL_SUFFIX and (bool(near) or suffix in _FILE_SUFFIXES)
+    if other and not path.is_dir():
+        model = shlex.quote(str(path.with_suffix(_MODEL_SUFFIX)))
+        folder = shlex.quote(str(path.with_suffix("")))
+        refuse(
+            f"--out {out}: a model is written as one {_MODEL_SUFFIX} file, or into a folder, and "
+            f"{path.suffix} is neither.",
+            hint=f"One file:  -o {model}\nA folder:  -o {folder}",
+        )
+    return ask_destination(out, overwrite=overwrite, named=named)
 
 
 def check_numbers(

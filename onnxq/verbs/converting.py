@@ -8,7 +8,7 @@ from onnxq.pipeline.planning import describe_conversion
 from onnxq.pipeline.plans import ConvertPlan
 from onnxq.verbs.asking import (
     ask_course,
-    ask_destination,
+    ask_model_destination,
     ask_rows,
     check_numbers,
     opened_model,
@@ -82,6 +82,6 @@ def convert(  # noqa: PLR0913 - one keyword an option, as on the command line
     ) as given:
         yield ConvertPlan(
             given=given,
-            out=ask_destination(out, overwrite=overwrite),
+            out=ask_model_destination(out, overwrite=overwrite),
             course=ask_course("convert", model, command, tell),
         )

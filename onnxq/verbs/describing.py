@@ -1,11 +1,14 @@
 """``inspect``, ``recipes``, ``rewrites`` and ``doctor``: nothing is built, something is said."""
 
+import shlex
+from pathlib import Path
+
 from msgspec.structs import replace
 
 from onnxq.audits import NotAudited
 from onnxq.datasets.values import DataRequest
 from onnxq.doctoring import Doctor, examine
-from onnxq.errors import UsageError
+from onnxq.errors import InferenceError, SourceError, StageError, UsageError
 from onnxq.events import Tell, tell_nobody
 from onnxq.interruption import interruptible
 from onnxq.isolation import Workplace, default_limits, run_stage
@@ -13,6 +16,7 @@ from onnxq.pipeline.arrivals import code_folders
 from onnxq.pipeline.audits import audit_model
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.float_twins import find_float_twin
+from onnxq.pipeline.loading_advice import advising_repair
 from onnxq.pipeline.private_copies import absolute_request, copy_source
 from onnxq.pipeline.rewrite_listing import known_rewrites
 from onnxq.pipeline.work_folders import work_folder
@@ -74,8 +78,8 @@ def inspect(  # noqa: PLR0913 - one keyword an option, as on the command line
         What it is.
 
     Raises:
-        SourceError: If it is not a whole ONNX file, or cannot be fed without rows or ``input``.
-        InferenceError: If ``runtime`` is true and it cannot be run.
+        SourceError: If it is not a whole ONNX file. Where ``runtime`` is true and it cannot be
+            run, that is no error: ``audit`` is a ``NotAudited`` with the reason.
         UsageError: If it is of another kind, to be converted first.
     """
     rows = ask_rows(data, preprocess=preprocess, map=map, classes=classes)
@@ -110,7 +114,11 @@ def _with_audit(
 ) -> InspectResult:
     if not all(answer.fits for answer in found.data_fit if answer.subject != _LABELS):
         return replace(found, audit=NotAudited(reason=_NOT_RUN))
-    ran = audit_model(bench, found.model, found.io, rows, declared, title=title)
+    try:
+        with advising_repair(title, found.quantized_already):
+            ran = audit_model(bench, found.model, found.io, rows, declared, title=title)
+    except (InferenceError, SourceError, StageError) as error:
+        return replace(found, audit=NotAudited(reason=error.message, fix=error.hint))
     return replace(found, audit=ran.audit, kernels=ran.nodes)
 
 
@@ -119,7 +127,11 @@ def _onnx_file(given: str) -> OnnxFile:
     if isinstance(source, OnnxFile):
         return source
     message = f"inspect reads .onnx files; {given!r} is a source to be converted."
-    raise UsageError(message, code="OQ100", hint=f"Convert it first: onnxq run {given} …")
+    raise UsageError(message, code="OQ100", hint=f"Convert it first:  {_converting(given)}")
+
+
+def _converting(given: str) -> str:
+    return f"onnxq convert {shlex.quote(given)} -o {shlex.quote(f'{Path(given).stem}.onnx')}"
 
 
 @checked

@@ -13,7 +13,7 @@ from onnxq.recipe_kinds import needs_rows
 from onnxq.verbs.asking import (
     ask_calibrating,
     ask_course,
-    ask_destination,
+    ask_model_destination,
     ask_orders,
     ask_rows,
     check_numbers,
@@ -152,7 +152,7 @@ def quantize(  # noqa: PLR0913 - one keyword an option, as on the command line
         strict=strict,
     )
     tuning = ask_tuning(target=target, rewrite=rewrite, skip_rewrite=skip_rewrite, tell=tell)
-    destination = ask_destination(
+    destination = ask_model_destination(
         out, overwrite=overwrite, named=(*recipe, *([ranges] if ranges else []))
     )
     _check_one(destination, orders)

@@ -8,11 +8,12 @@ from onnxq.pipeline.plans import RepairPlan
 from onnxq.pipeline.repairs import execute_repair
 from onnxq.verbs.asking import (
     ask_course,
-    ask_destination,
+    ask_model_destination,
     ask_rows,
     ask_timing,
     check_numbers,
     opened_model,
+    refuse,
 )
 from onnxq.verbs.asking_tuning import ask_tuning
 from onnxq.verbs.option_types import (
@@ -26,6 +27,8 @@ from onnxq.verbs.option_types import (
     TargetText,
 )
 from onnxq.verbs.verb import verb
+
+_SECONDS = 20.0
 
 
 @verb(execute_repair, describe_repair)
@@ -43,7 +46,7 @@ def repair(  # noqa: PLR0913 - one keyword an option, as on the command line
     measure: bool = True,
     threads: tuple[int, ...] = (),
     batch: int = 0,
-    seconds: float = 20.0,
+    seconds: float = _SECONDS,
     seed: int = 0,
     out: FolderPath = "onnxq-out",
     overwrite: bool = False,
@@ -84,6 +87,7 @@ def repair(  # noqa: PLR0913 - one keyword an option, as on the command line
         OnnxqError: A foreseen failure; nothing was written then.
     """
     check_numbers(limit=limit, seed=seed)
+    _check_timing(measure=measure, timed=bool(threads or batch or seconds != _SECONDS))
     timing = ask_timing(threads=threads, batch=batch, seconds=seconds, seed=seed)
     rows = ask_rows(calib, preprocess=preprocess, map=map, limit=limit, seed=seed)
     tuning = ask_tuning(target=target, rewrite=rewrite, skip_rewrite=skip_rewrite, tell=tell)
@@ -94,6 +98,15 @@ def repair(  # noqa: PLR0913 - one keyword an option, as on the command line
             tuning=tuning,
             measures=measure,
             timing=timing,
-            out=ask_destination(out, overwrite=overwrite),
+            out=ask_model_destination(out, overwrite=overwrite),
             course=ask_course("repair", model, command, tell),
+        )
+
+
+def _check_timing(*, measure: bool, timed: bool) -> None:
+    """Refuse to be told how to measure what is not to be measured."""
+    if timed and not measure:
+        refuse(
+            "--no-measure contradicts --threads, --batch and --seconds, which say how to measure.",
+            "Leave out one or the other.",
         )

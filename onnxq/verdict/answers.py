@@ -6,7 +6,7 @@ from onnxq.measurements import Unjudged
 from onnxq.noninferiority import Flips, rows_to_settle
 from onnxq.reports import Limits, Measured, Verdict
 from onnxq.verdict.fitting import broken_limits
-from onnxq.verdict.weighing import LEVEL, Field, Weighed, fastest
+from onnxq.verdict.weighing import LEVEL, Field, Weighed, fastest, is_poor
 from onnxq.verdict.words import (
     about,
     agreement_words,
@@ -114,6 +114,36 @@ def answer_no_labels(fast: Sequence[Measured], field: Field) -> Verdict:
     )
 
 
+def answer_disagree(fast: Sequence[Measured], field: Field) -> Verdict:
+    """Say that nothing that is fast agrees with fp32, and that no labels say whether it matters.
+
+    Args:
+        fast: The fast candidates that are small enough; one or more, none of which agrees.
+        field: What they are held against.
+
+    Returns:
+        The verdict, which names no candidate.
+    """
+    candidate, broken = fastest(fast), broken_limits(field.limits, "max_drop")
+    quality = candidate.quality
+    near = "" if isinstance(quality, Unjudged) else agreement_words(quality.agreement)
+    return Verdict(
+        kind="no_labels",
+        alias="",
+        sentence=(
+            f"No labels, and nothing fast agrees with fp32: {candidate.alias} is "
+            f"{_gain(candidate, field)}, but {near} only."
+        ),
+        detail=(
+            f"{speed_detail(candidate)}{_passed_over(field)} Keep fp32 until labelled rows "
+            "(--data) say what it is worth, or take other recipes (-r)."
+        ),
+        candidates=len(fast),
+        limits_met=not broken,
+        broken_limits=broken,
+    )
+
+
 def _passed_over(field: Field) -> str:
     """Name the candidates that are not fast, and how fast they are, where another one is.
 
@@ -121,11 +151,15 @@ def _passed_over(field: Field) -> str:
         field: All candidates.
 
     Returns:
-        A sentence with a space before it; empty where every candidate is fast.
+        Sentences with a space before them; empty where every candidate is fast, and judged or
+        near fp32.
     """
     slow = [one for one in field.candidates if one.speed and not field.is_fast(one)]
     told = [f"{one.alias} ({pace_words(one.speed[0], field.threshold)})" for one in slow]
-    return f" Not fast: {', '.join(told)}." if told else ""
+    poor = [one.alias for one in field.candidates if field.is_fast(one) and is_poor(one)]
+    return f" Not fast: {', '.join(told)}." * bool(
+        told
+    ) + f" Fast, but far from fp32: {', '.join(poor)}." * bool(poor)
 
 
 def _fastest_of(weighed: Sequence[Weighed]) -> Weighed:

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from onnxq.measurements import Judged
-from onnxq.reports import LimitName, Limits, Measured, Unusable, Variant, Verdict
+from onnxq.measurements import Compared, Judged
+from onnxq.reports import LimitName, Limits, Measured, Tried, Unusable, Variant, Verdict
 from onnxq.verdict.fitting import broken_limits, given_limits
 from onnxq.verdict.weighing import Field, Weighed, fastest, weigh
 from onnxq.verdict.words import (
+    agreement_words,
     bytes_words,
     change_words,
     faster_words,
     limit_words,
     pace_words,
+    ratio_words,
     speed_detail,
 )
 from onnxq.wording import count_noun
@@ -54,16 +56,26 @@ def answer_depends_on_threads(hopeful: Sequence[Measured], field: Field, count: 
     quality, change = candidate.quality, ""
     if isinstance(quality, Judged):
         change = f" The price: {change_words(quality.accuracy, limits)}."
+    elif isinstance(quality, Compared):
+        near = agreement_words(quality.agreement)
+        change = f" {near[0].upper()}{near[1:]}; there are no labels."
+    depends = field.is_known(candidate)
+    longer = "" if depends else "measure for longer (--seconds), or "
+    name = f"{longer}name the count that you serve with, such as --threads {threads}."
     is_accurate = all(one.is_accurate for one in weigh([candidate], limits))
     missed = broken_limits(limits, "min_speedup", *(() if is_accurate else ("max_drop",)))
     return Verdict(
         kind="cannot_tell",
         alias=candidate.alias,
-        sentence=f"Depends on threads: {candidate.alias} is {_paces(candidate, field)}.",
-        detail=f"Name the count that you serve with, such as --threads {threads}.{change}",
+        sentence=(
+            f"{'Depends on threads' if depends else 'Cannot tell'}: {candidate.alias} is "
+            f"{_paces(candidate, field)}."
+        ),
+        detail=f"{name[0].upper()}{name[1:]}{change}",
         candidates=count,
         limits_met=not missed,
         broken_limits=missed,
+        threads=threads,
     )
 
 
@@ -155,7 +167,15 @@ def _is_too_slow(timed: Sequence[Measured], field: Field) -> tuple[str, str]:
     faster = f"{field.threshold:g}x faster" if given else "faster"
     where = "at every thread count" if any(map(field.is_torn, timed)) else "here"
     best = f"the best, {chosen.alias}, is {_paces(chosen, field)}"
-    return f"no recipe is {faster} {where}; {best}", speed_detail(chosen)
+    better = [
+        f"{one.alias} ({ratio_words(one.speed_ratio)})"
+        for one in field.others
+        if isinstance(one, Tried) and one.speed_ratio > chosen.speed[0].ratio.value
+    ]
+    if better:
+        best = f"the best that was measured at length, {chosen.alias}, is {_paces(chosen, field)}"
+    shortly = f" Tried shortly, against fp32: {', '.join(better)}." * bool(better)
+    return f"no recipe is {faster} {where}; {best}", f"{speed_detail(chosen)}{shortly}"
 
 
 def _was_not_measured(others: Sequence[Variant]) -> tuple[str, str]:

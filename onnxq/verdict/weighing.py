@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onnxq.estimates import PAIRED_METHOD
-from onnxq.measurements import TIE_HIGH, Accuracy, Judged
+from onnxq.measurements import TIE_HIGH, Accuracy, Compared, Judged
 from onnxq.noninferiority import DropEvidence, Flips, MeanDrop, holm, holm_divisors
 from onnxq.reports import Limits, Measured, Variant
 from onnxq.verdict.fitting import has_limit
@@ -53,6 +53,11 @@ class Field:
     def is_torn(self, candidate: Measured) -> bool:
         """Whether a candidate is fast at some thread counts only."""
         return any(self._paces(candidate)) and not all(self._paces(candidate))
+
+    def is_known(self, candidate: Measured) -> bool:
+        """Whether it is known of each thread count at which a candidate is not fast."""
+        slow = (s for s in candidate.speed if s.ratio.low <= self.threshold)
+        return not any(speed.is_unknown for speed in slow)
 
     def _is_within(self, file_bytes: int) -> bool:
         return not 0 < self.limits.max_size_bytes < file_bytes
@@ -141,6 +146,12 @@ def weigh(candidates: Sequence[Measured], limits: Limits) -> list[Weighed]:
             )
         )
     return weighed
+
+
+def is_poor(candidate: Measured) -> bool:
+    """Whether nothing but its agreement with fp32 is known, and that is too little (OQ402)."""
+    quality = candidate.quality
+    return isinstance(quality, Compared) and quality.agreement.is_poor
 
 
 def fastest(candidates: Sequence[Measured]) -> Measured:

@@ -9,7 +9,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from onnxq.measurements import Accuracy, Agreement, NoClasses, SpeedRatio
 from onnxq.metric_choices import own_unit, parse_metric, spoken_name
 from onnxq.reports import Limits, Measured
-from onnxq.wording import count_noun
+from onnxq.wording import count_noun, share_words
 
 _FINE_RATIO = 1.2
 _SAME_SIZE = 1.05
@@ -25,6 +25,8 @@ def ratio_words(ratio: float) -> str:
 def pace_words(speed: SpeedRatio, threshold: float) -> str:
     """Return how a candidate stands beside fp32: ``2.0x faster``, ``tied``, ``1.6x slower``.
 
+    ``not known (0.4x to 3x)`` where the interval is too wide for any of these.
+
     Args:
         speed: The ratio to fp32.
         threshold: What the lower end must exceed to count as fast.
@@ -32,6 +34,8 @@ def pace_words(speed: SpeedRatio, threshold: float) -> str:
     value = speed.ratio.value
     if speed.ratio.low > threshold:
         return f"{ratio_words(value)} faster"
+    if speed.is_unknown:
+        return f"not known ({speed.ratio.low:.2g}x to {speed.ratio.high:.2g}x)"
     if speed.is_tie:
         return "tied"
     if value < 1:
@@ -134,8 +138,7 @@ def agreement_words(agreement: Agreement) -> str:
     """Return how near a candidate is to fp32, where there are no labels."""
     same = agreement.same_top1
     if not isinstance(same, NoClasses):
-        share = math.floor(1000 * same.value) / 10
-        return f"it names fp32's first class on {share:.1f} % of {same.n} rows"
+        return f"it names fp32's first class on {share_words(same.value)} % of {same.n} rows"
     if not agreement.outputs:
         return f"its outputs could not be compared on {agreement.rows} rows"
     worst = min(output.sqnr_db for output in agreement.outputs)

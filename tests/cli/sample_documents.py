@@ -287,6 +287,8 @@ def repair() -> Repair:
         sqnr_db=46.25,
         optimized_sqnr_db=41.5,
         given_optimized_sqnr_db=43.1,
+        served_sqnr_db=40.9,
+        served_unrounded_db_before=28.1,
         unrounded_db_before=28.4,
         unrounded_db=27.9,
         before=KernelCount(integer=0, floats=21, conversions=84),

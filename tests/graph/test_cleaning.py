@@ -50,6 +50,15 @@ def test_nothing_stale_is_handed_over():
     assert proto.ir_version == 10
 
 
+def test_an_empty_bias_is_dropped():
+    nodes = [
+        helper.make_node("Gemm", ["x", "w", ""], ["a"], "g"),
+        helper.make_node("Clip", ["a", "", ""], ["y"], "c"),
+    ]
+    cleaned = clean(make_model(nodes, [tensor("w", 2, 2)]), make_model([]).graph)
+    assert [list(node.input) for node in cleaned.graph.node] == [["x", "w"], ["a", "", ""]]
+
+
 def test_used_domains_stay_imported_once():
     proto = make_model([helper.make_node("QGemm", ["x"], ["y"], "q", domain="com.microsoft")])
     proto.opset_import.extend(

@@ -13,7 +13,7 @@ from onnxq.pipeline.partial import Proposal
 from onnxq.pipeline.plans import Order
 from onnxq.profiling import environment
 from onnxq.recipe_kinds import ALIASES, KeepFloat, QuantizationScope, recipe_name
-from onnxq.reports import Failed, Limits, NotApplicable
+from onnxq.reports import Failed, Limits, Tried
 from onnxq.stages import FloatRegion, NodePlacement, PlaceResult, QuantizeResult
 from onnxq.targets import X86
 from onnxq.tensors import Signature
@@ -125,33 +125,48 @@ def test_the_fastest_division_becomes_a_candidate_that_names_its_float_nodes(mon
 
 
 @pytest.mark.parametrize(
-    ("rates", "words"),
+    ("rates", "speed", "rival"),
     [
-        ({"int8": 2.0, "0": 2.03}, "2.03x the speed of fp32, against int8 at 2.00x"),
-        ({"int8": 0.5, "0": 1.01}, "1.01x the speed of fp32, against fp32 itself"),
+        (
+            {"int8": 2.0, "0": 2.03},
+            "2.03x",
+            "int8 at 2.00x",
+        ),
+        (
+            {"int8": 0.5, "0": 1.01},
+            "1.01x",
+            "fp32 itself",
+        ),
     ],
 )
-def test_one_that_is_no_faster_is_a_row_that_says_so(monkeypatch, rates, words):
+def test_one_that_is_no_faster_is_a_row_that_says_so(monkeypatch, rates, speed, rival):
     (found,) = World(monkeypatch, rates).search()
-    assert isinstance(found, NotApplicable)
-    assert words in found.reason
+    assert isinstance(found, Tried)
+    assert found.reason == (
+        f"{speed} the speed of fp32 in a short measurement, no faster, or hardly, than {rival}"
+    )
+    assert found.speed_ratio == rates["0"]
 
 
 def test_one_scale_a_weight_is_tried_where_gemm_takes_the_time(monkeypatch):
     rates = {"int8": 2.6, "int8-pertensor": 3.2}
-    (found,) = World(monkeypatch, rates, proposals=0, gemm_share=0.9).search()
+    undivided, found = World(monkeypatch, rates, proposals=0, gemm_share=0.9).search()
+    assert isinstance(undivided, Tried)
+    assert undivided.reason.startswith("integers are nowhere slower than float here")
     assert found.alias == "int8-pertensor"
-    assert not World(monkeypatch, rates, proposals=0, gemm_share=0.1).search()
+    assert World(monkeypatch, rates, proposals=0, gemm_share=0.1).search() == [undivided]
 
 
 def test_weights_alone_are_tried_where_nothing_is_fast_and_matrices_multiply(monkeypatch):
     slow = {"int8": 0.9, "int8-dynamic": 1.0, "int8-weights": 1.2}
-    (found,) = World(monkeypatch, slow, proposals=0, operators=("MatMul",)).search()
+    _, found = World(monkeypatch, slow, proposals=0, operators=("MatMul",)).search()
     assert found.alias == "int8-weights"
     assert [finding.code for finding in found.findings] == ["OQ212"]
-    assert not World(monkeypatch, slow, proposals=0).search()
+    partial = ["int8-partial"]
+    assert [one.alias for one in World(monkeypatch, slow, proposals=0).search()] == partial
     fast = {**slow, "int8-dynamic": 2.0}
-    assert not World(monkeypatch, fast, proposals=0, operators=("MatMul",)).search()
+    found = World(monkeypatch, fast, proposals=0, operators=("MatMul",)).search()
+    assert [one.alias for one in found] == partial
 
 
 def test_what_fails_costs_one_row(monkeypatch):

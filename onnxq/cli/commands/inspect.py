@@ -8,7 +8,7 @@ from onnxq.cli.invocation import Invocation, verb
 from onnxq.cli.keywords import InspectOptions
 from onnxq.cli.presenting import present
 
-_MISFIT = 1
+_NOT_AS_ASKED = 1
 
 
 @verb(
@@ -25,11 +25,12 @@ _MISFIT = 1
         "onnxq inspect model.int8.onnx --runtime",
     ),
     about="With --data it says whether the rows fit, and how they would be fed; where they do not, "
-    "it exits with 1.",
+    "or --runtime cannot run the model, it exits with 1.",
 )
 def inspect(asked: Invocation, model: str, **options: Unpack[InspectOptions]) -> int:
     """Show an .onnx file: signature, operators, quantized tensors."""
     from onnxq import verbs  # noqa: PLC0415 - --help must not load it
+    from onnxq.audits import NotAudited  # noqa: PLC0415 - --help must not load it
     from onnxq.cli.documents import tagged_json  # noqa: PLC0415 - --help must not load it
     from onnxq.cli.listening import listening  # noqa: PLC0415 - --help must not load it
     from onnxq.cli.render_inspection import render_inspection  # noqa: PLC0415 - rich
@@ -42,4 +43,6 @@ def inspect(asked: Invocation, model: str, **options: Unpack[InspectOptions]) ->
         lambda: tagged_json("inspection", found),
         lambda screen: render_inspection(found, model, screen, everything=everything),
     )
-    return 0 if all(answer.fits for answer in found.data_fit) else _MISFIT
+    fits = all(answer.fits for answer in found.data_fit)
+    not_run = isinstance(found.audit, NotAudited) and bool(found.audit.reason)
+    return 0 if fits and (found.kernels or not not_run) else _NOT_AS_ASKED

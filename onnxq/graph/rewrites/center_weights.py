@@ -5,8 +5,8 @@ fewer than 512 products a sum. Replacement: int8 weights that are symmetric, cha
 Approximate: each weight is rounded again, to a 127th of the largest one of its channel. Why:
 onnxruntime has kernels for small convolutions with symmetric weights alone, and copies the windows
 of all others apart: MobileNetV2 as quantize_static writes it with uint8 weights takes 9.2 ms, 7.3
-ms repaired without this and 3.6 ms with it (1 thread, x86-64 with AVX512-VNNI). Large ones are left as
-they are: with AMX they are no slower.
+ms repaired without this and 3.6 ms with it (1 thread, x86-64 with AVX512-VNNI). Large ones are left
+as they are: with AMX they are no slower.
 """
 
 import math

@@ -1,0 +1,35 @@
+"""Messages and hints on lines of a screen: prose is wrapped, what can be pasted stays whole."""
+
+import re
+import textwrap
+
+_COMMAND = re.compile(r"(?<=\S)  (?=(?:onnxq|pip|python|git|--?[a-z])\b)")
+"""Two spaces stand between the words of a hint and the command that it names."""
+
+
+def message_lines(line: str, columns: int, indent: str = "") -> tuple[str, ...]:
+    """Lay out one line of a message.
+
+    Args:
+        line: Prose, perhaps with a command behind two spaces at its end. A line that begins with
+            spaces is a command, or laid out already.
+        columns: Characters of a line of the screen; names and commands may be longer.
+        indent: In front of the first line; later ones are indented as far.
+
+    Returns:
+        Lines. No word is broken, and a command has a line of its own where it does not fit.
+    """
+    hanging = " " * len(indent)
+    if line.startswith(" ") or len(indent) + len(line) <= columns:
+        return (f"{indent}{line}".rstrip(),)
+    prose, *commands = _COMMAND.split(line, maxsplit=1)
+    wrapped = textwrap.wrap(
+        prose,
+        max(columns - len(indent), 1),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return (
+        *(f"{hanging if place else indent}{part}" for place, part in enumerate(wrapped)),
+        *(f"{hanging}  {command}" for command in commands),
+    )
