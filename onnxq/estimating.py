@@ -24,7 +24,8 @@ from onnxq.datasets.values import DataRequest
 from onnxq.errors import LimitError, OnnxqError
 from onnxq.events import Tell
 from onnxq.graph.model_files import load_proto, read_model
-from onnxq.graph.quantized_sources import check_repairable
+from onnxq.graph.quantized_sources import check_repairable, describe_quantization
+from onnxq.graph.rewrites.inline_functions import inline_functions
 from onnxq.models import OnnxModel
 from onnxq.profiling.environment import usable_cores
 from onnxq.runtime import open_predict
@@ -71,11 +72,15 @@ def estimate(request: EstimateRequest, folder: Path, tell: Tell) -> EstimateResu
     if not request.model:
         return EstimateResult(evaluation_rows=judged, calibration_rows=calibrated)
     model = read_model(Path(request.model))
+    proto = inline_functions(load_proto(request.model)).proto
     if request.repaired:
-        check_repairable(load_proto(request.model), request.repaired)
+        check_repairable(proto, request.repaired)
     file_bytes = sum(Path(path).stat().st_size for path in (model.path, *model.side_files))
     known = EstimateResult(
-        evaluation_rows=judged, calibration_rows=calibrated, file_bytes=file_bytes
+        evaluation_rows=judged,
+        calibration_rows=calibrated,
+        file_bytes=file_bytes,
+        quantized_already=describe_quantization(proto),
     )
     if request.asked:  # before the model is run: see rehearse_calibration
         known = _with_calibration(known, request, model, folder)

@@ -145,7 +145,9 @@ def open_session(
             enable_fallback=False,
         )
     except Exception as error:  # its exception classes derive from Exception alone
-        raise _load_failure(Path(path).name, provider, str(error)) from error
+        # Its words name the file where it lies, which is a private copy most of the time.
+        said = str(error).replace(str(path), Path(path).name)
+        raise _load_failure(Path(path).name, provider, said) from error
     if PROVIDERS[provider] not in session.get_providers():
         raise _load_failure(Path(path).name, provider, "it left the provider out.")
     return session

@@ -16,11 +16,11 @@ from onnxq import errors, verbs
 NAMES = """
     Built Calibration CalibrationReader Conversion ConversionError DatasetError Doctor Estimate
     Event Failed Finding InferenceError InspectResult Interrupted LimitError Measured
-    MissingDependencyError NotApplicable NotProfiled OnnxqError OutputError ParityError Plan
-    Profile Profiled Progressed Quantization QuantizationError RecipeError RecipeFacts Repair Report
-    RewriteFacts Skipped SourceError StageDone StageError StageStarted StrictError Tried Unavailable
-    Unusable UsageError Verdict __version__ calibrate convert doctor inspect merge plan profile quantize
-    read_report recipes repair rewrites run serving_snippet
+    MissingDependencyError ModelLoadError NotApplicable NotProfiled OnnxqError OutputError
+    ParityError Plan Profile Profiled Progressed Quantization QuantizationError RecipeError
+    RecipeFacts Repair Report RewriteFacts Skipped SourceError StageDone StageError StageStarted
+    StrictError Tried Unavailable Unusable UsageError Verdict __version__ calibrate convert doctor
+    inspect merge plan profile quantize read_report recipes repair rewrites run serving_snippet
 """
 
 

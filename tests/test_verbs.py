@@ -286,6 +286,26 @@ def test_a_plan_skips_what_has_no_rows(tiny_task, tmp_path):
     assert not skipped["int8-dynamic"]
 
 
+@pytest.mark.parametrize("verb", [onnxq.run, onnxq.quantize])
+def test_a_plan_refuses_a_named_recipe_that_gets_no_rows(verb, tiny_task, tmp_path):
+    asked = {"recipe": ("int8-partial",), "out": str(tmp_path / "out")}
+    with pytest.raises(onnxq.RecipeError, match="needs rows to calibrate on") as refused:
+        verb.plan(str(tiny_task.model), **asked)
+    assert refused.value.code == "OQ162"
+
+
+def test_a_quantized_model_is_planned_as_it_is_run(tiny_task, tmp_path):
+    out = tmp_path / "q.onnx"
+    onnxq.quantize(str(tiny_task.model), recipe=("int8-dynamic",), out=str(out))
+    plan = onnxq.run.plan(str(out), data=str(tiny_task.rows), out=str(tmp_path / "out"))
+    assert [recipe.alias for recipe in plan.recipes] == ["given"]
+    assert plan.calibration_rows == 0
+    assert not {step.name for step in plan.steps} & {"quantize", "calibrate", "scout"}
+    assert "quantized already" in plan.findings[-1].message
+    with pytest.raises(onnxq.SourceError, match="is quantized already"):
+        onnxq.quantize.plan(str(out), recipe=("int8-dynamic",), out=str(tmp_path / "out"))
+
+
 def test_a_plan_refuses_what_the_verb_would_refuse(tiny_task, tmp_path):
     (tmp_path / "mine.txt").write_text("precious", encoding="utf-8")
     with pytest.raises(onnxq.OutputError, match=r"mine\.txt"):

@@ -348,7 +348,7 @@ def test_a_run_cut_short_has_no_answer():
 @pytest.mark.parametrize(
     ("quality", "words"),
     [
-        (Compared(agreement=agreement()), "it names fp32's first class on 98.8 % of 500 rows."),
+        (Compared(agreement=agreement()), "it names fp32's first class on 98.80 % of 500 rows."),
         (Compared(agreement=agreement(classes=False)), "its SQNR against fp32 is 27.4 dB"),
         (Unjudged(), "nothing says what its outputs are worth."),
     ],

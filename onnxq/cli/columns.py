@@ -195,7 +195,8 @@ def mark_column(report: SideBySide, note_marks: dict[str, str]) -> Column:
     stars = front_of(report)
 
     def cell(row: Variant) -> Cell:
-        tied = isinstance(row, Measured) and bool(row.speed) and row.speed[0].is_tie
+        speed = row.speed[0] if isinstance(row, Measured) and row.speed else None
+        tied = speed is not None and speed.is_tie and not speed.is_unknown
         star = "=" if tied else "★" if row.alias in stars else " "
         return Cell(f"{star} {note_marks.get(row.alias, '')}".rstrip())
 

@@ -3,6 +3,8 @@
 import re
 import textwrap
 
+from onnxq.cli.charset import text_columns
+
 _COMMAND = re.compile(r"(?<=\S)  (?=(?:onnxq|pip|python|git|--?[a-z])\b)")
 """Two spaces stand between the words of a hint and the command that it names."""
 
@@ -33,3 +35,23 @@ def message_lines(line: str, columns: int, indent: str = "") -> tuple[str, ...]:
         *(f"{hanging if place else indent}{part}" for place, part in enumerate(wrapped)),
         *(f"{hanging}  {command}" for command in commands),
     )
+
+
+def break_at_commas(line: str, columns: int) -> tuple[str, ...]:
+    """Break a line whose one word is longer than the screen behind commas of that word.
+
+    Args:
+        line: Such as ``preprocess order=rgb,size=256,...``: numbers in it are not broken.
+        columns: Characters of a line of the screen.
+
+    Returns:
+        The line alone where no word is too long.
+    """
+    if max(map(text_columns, line.split()), default=0) <= columns:
+        return (line,)
+    lines = [""]
+    for part in re.findall(r"[^,]*,?", line):
+        if lines[-1] and text_columns(lines[-1] + part) > columns:
+            lines.append("  ")
+        lines[-1] += part
+    return tuple(lines)

@@ -25,7 +25,7 @@ from onnxq.verdict import has_limit
 from onnxq.wording import count_noun
 
 NO_REMARKS: Mapping[str, str] = {}
-_PASTEABLE = re.compile(r": +(?:onnxq|-{1,2}[a-z])[^.]*(?:\.\S[^.]*)*$")
+_PASTEABLE = re.compile(r": +(?:onnxq |-{1,2}[a-z])(?!.*[.:] ).*$")
 """A command or flags behind a colon, up to the end of the text."""
 _REASONS_SHOWN = 2
 _NOTABLE_SHARE = 0.05
@@ -124,7 +124,7 @@ def state_sentences(variant: Skipped | NotApplicable | Tried | Unusable | Failed
         case Unusable(reason=reason):
             return [_sentence(f"unusable, never recommended: {reason}")]
         case Failed(code=code, reason=reason, hint=hint):
-            return [_sentence(f"failed ({code}): {reason}"), _sentence(hint)]
+            return [_sentence(f"failed ({code}): {reason}"), _advice(hint)]
 
 
 def _measured_sentences(report: SideBySide, variant: Measured, slower: list[str]) -> list[str]:
@@ -158,6 +158,8 @@ def _standing(speed: SpeedRatio, reference: str) -> str:
     if speed.ratio.high < TIE_LOW:
         return f"slower than {reference} here"
     low, high = speed.ratio.low, speed.ratio.high
+    if speed.is_unknown:
+        return f"not known beside {reference} (95% interval of the ratio {low:.2f} to {high:.2f})"
     return f"a tie with {reference} (95% interval of the ratio {low:.2f} to {high:.2f})"
 
 
@@ -224,12 +226,15 @@ def _left_clause(names: Sequence[str], reason: str) -> str:
 
 def finding_text(finding: Finding) -> str:
     """Write a finding: what, what to do, its code."""
-    fix = f" {_sentence(f'Fix: {finding.fix}')}" if finding.fix else ""
+    fix = f" {_advice(f'Fix: {finding.fix}')}" if finding.fix else ""
     return f"{_sentence(finding.message)}{fix} [{finding.code}]"
 
 
 def _sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
+def _advice(text: str) -> str:
     """End a sentence, but not one that ends in what can be pasted: a stop would go along."""
-    if not text or text.endswith((".", "!", "?", ":")) or _PASTEABLE.search(text):
-        return text
-    return f"{text}."
+    bare = text.removesuffix(".")
+    return bare if _PASTEABLE.search(bare) else _sentence(text)

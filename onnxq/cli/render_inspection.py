@@ -14,9 +14,10 @@ from onnxq.tensors import TensorSpec
 from onnxq.wording import count_noun
 
 _NAME = 28
+_TENSOR = 16
 _INDENT = " " * 7
 _SHOWN = 40
-_RANK_SCHEME, _RANK_ZERO_POINT = 1, 2
+_RANK_SCHEME, _RANK_ZERO_POINT = 1, -1
 
 
 def render_inspection(
@@ -167,7 +168,7 @@ def _columns(tensors: tuple[QuantizedTensor, ...]) -> tuple[Column, ...]:
             title=("tensor",),
             cells=tuple(Cell(t.name) for t in tensors),
             numbers=False,
-            crop_to=_NAME,
+            crop_to=_TENSOR,
         ),
         Column(title=("role",), cells=tuple(Cell(t.role) for t in tensors), numbers=False),
         Column(title=("dtype",), cells=tuple(Cell(t.dtype) for t in tensors), numbers=False),
@@ -185,6 +186,7 @@ def _columns(tensors: tuple[QuantizedTensor, ...]) -> tuple[Column, ...]:
         Column(
             title=("zero point",),
             cells=tuple(Cell(_span(t.zero_point_min, t.zero_point_max, t.scales)) for t in tensors),
+            drop_rank=_RANK_ZERO_POINT,
         ),
     )
 

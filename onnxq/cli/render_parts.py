@@ -17,6 +17,7 @@ from rich.text import Text
 
 from onnxq.cli.charset import one_line, text_columns
 from onnxq.cli.fitting import GAP, Cell, Column, Tone, fit_columns
+from onnxq.cli.message_lines import break_at_commas
 from onnxq.cli.notes import Note
 from onnxq.cli.screen import Screen
 from onnxq.tensors import Signature
@@ -81,7 +82,8 @@ def words(screen: Screen, text: str, style: str = "") -> Text:
 def lines_part(screen: Screen, lines: Iterable[str], title: str = "") -> Text:
     """Return lines, below a title in bold where there is one."""
     first = [words(screen, title, "bold")] if title else []
-    return Text("\n").join([*first, *(words(screen, line) for line in lines)])
+    parts = (part for line in lines for part in break_at_commas(line, screen.columns))
+    return Text("\n").join([*first, *(words(screen, part) for part in parts)])
 
 
 def signature_parts(signature: Signature, screen: Screen) -> list[RenderableType]:

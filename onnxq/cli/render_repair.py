@@ -72,7 +72,7 @@ def render_repair(
     """
     sentence, frame = repair_summary(done)
     notes = step_notes(done, everything=everything)
-    shown = (*notes.values(), *finding_notes(done.findings))
+    shown = (*notes.values(), *finding_notes(done.findings, besides=notes))
     return draw(
         screen,
         [

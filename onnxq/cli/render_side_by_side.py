@@ -35,7 +35,7 @@ def _legend(
         *(["★ nothing here is both faster and better"] if front_of(report) else []),
         *(
             [f"= as fast as {report.reference}, within the noise"]
-            if any(v.speed[0].is_tie for v in ties)
+            if any(v.speed[0].is_tie and not v.speed[0].is_unknown for v in ties)
             else []
         ),
     ]

@@ -13,6 +13,7 @@ _EQUAL_DB = 200.0
 _BROKEN_DB = 6.0
 """So much more noise, as it is served, than its makers meant: four times the power."""
 _KEEP = "keep the given file"
+_MEASURED_ELSEWHERE = "OQ206"
 
 
 def repair_summary(done: Repair) -> tuple[str, str]:
@@ -32,15 +33,16 @@ def repair_summary(done: Repair) -> tuple[str, str]:
     if done.given_failure:
         return f"It can be served now, as the given model cannot. {outputs}", "green"
     if not done.speed:
-        gains = _score(done.after) > _score(done.before)
-        advice = (
-            ""
-            if gains
-            else f", and no more runs on integer kernels: {_KEEP} unless it is \
-measured to be slower"
+        if _score(done.after) > _score(done.before):
+            return f"Repaired, not measured. {outputs}", ""
+        advice = f"{_KEEP} unless it measures slower"
+        return f"Repaired, not measured: no more runs on integer kernels, {advice}. {outputs}", (
+            "yellow"
         )
-        return f"Repaired, not measured{advice}. {outputs}", "" if gains else "yellow"
     speed = done.speed[0]
+    if any(finding.code == _MEASURED_ELSEWHERE for finding in done.findings):
+        where = f"that is of this CPU, not of {done.target}, which it was made for"
+        return f"{_standing(speed)}; {where}. {outputs}", ""
     return f"{_standing(speed)}. {outputs}", _frame(speed)
 
 

@@ -15,7 +15,7 @@ from onnxq.graph.multiply_adds import multiplies
 from onnxq.graph.running_graph import Kernel
 
 REPAIR = "Let onnxq rewrite it: onnxq repair FILE."
-_DYNAMIC = "Dynamic int8 may be faster: onnxq quantize MODEL -r int8-dynamic."
+DYNAMIC = "Dynamic int8 may be faster: onnxq quantize MODEL -r int8-dynamic."
 _KEEP = "Keep its neighbours float, too (--keep-float), if that measures faster."
 _PRODUCTS = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul"})
 _JOINING = frozenset({
@@ -116,7 +116,7 @@ def _why_no_kernel(kernel: Kernel, edges: Edges) -> Cause:
     fix = REPAIR if operator in _REWRITTEN else _KEEP
     return Cause(
         f"onnxruntime has no integer kernel for {operator}",
-        _DYNAMIC if operator in _DYNAMIC_IS_FASTER else fix,
+        DYNAMIC if operator in _DYNAMIC_IS_FASTER else fix,
     )
 
 

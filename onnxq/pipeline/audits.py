@@ -1,7 +1,10 @@
 """What onnxruntime really runs of a model: looked at for ``inspect``, and told as findings."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from onnxq.audits import Audit, Island, RuntimeAudit, SlowKernel
 from onnxq.datasets.values import DataRequest
@@ -23,7 +26,11 @@ AUDIT_RUNS = 20
 NOTABLE_TIME = 0.05
 """Share of the time of all kernels from which float islands and slow kernels are worth a word."""
 
+OWN_PRODUCER = "onnxq"
+"""What files say that onnxq wrote."""
+
 _SEED = 0
+_REPAIR, _DYNAMIC = "onnxq repair FILE", "-r int8-dynamic"
 
 
 def audit_model(
@@ -75,6 +82,39 @@ def explain_audit(subject: str, audit: Audit) -> tuple[Finding, ...]:
     if not isinstance(audit, RuntimeAudit):
         return ()
     return (*_explain_islands(subject, audit), *_explain_slow(subject, audit))
+
+
+def advise_audit(
+    audit: Audit, *, file: str = "", model: str = "", has_dynamic: bool = False
+) -> Audit:
+    """Say in the fixes which files they speak of, and leave out what would change nothing.
+
+    Args:
+        audit: Of a model.
+        file: The model, if repairing it may help: of a file that onnxq wrote, it answers that
+            nothing was changed. Empty for such a one.
+        model: The float model that it was made from; empty where that is not known.
+        has_dynamic: Whether dynamic int8 is measured beside it.
+
+    Returns:
+        The audit with other fixes.
+    """
+    if not isinstance(audit, RuntimeAudit):
+        return audit
+
+    def fix(text: str) -> str:
+        if _REPAIR in text:
+            return text.replace(_REPAIR, f"onnxq repair {shlex.quote(file)}") if file else ""
+        if _DYNAMIC in text:
+            named = text.replace("MODEL", shlex.quote(model)) if model else text
+            return "" if has_dynamic else named
+        return text
+
+    return replace(
+        audit,
+        islands=tuple(replace(one, fix=fix(one.fix)) for one in audit.islands),
+        slow=tuple(replace(one, fix=fix(one.fix)) for one in audit.slow),
+    )
 
 
 def main_cause(audit: Audit) -> str:

@@ -6,12 +6,16 @@ from types import MappingProxyType
 
 import msgspec
 
+from onnxq.findings import Finding
 from onnxq.models import OnnxModel
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import Order
 from onnxq.recipe_kinds import Float32, StaticQdq, ranges_key
 from onnxq.stages import GATE, QUANTIZE, GateRequest, QuantizeRequest, QuantizeResult
 from onnxq.tunings import Tuning
+
+_OF_REWRITES = frozenset({"OQ116", "OQ213"})
+"""Codes of findings whose subject is a rewrite."""
 
 NOTHING_SLOW: Mapping[str, str] = MappingProxyType({})
 
@@ -68,10 +72,19 @@ class Blank:
             tuning=self.tuning,
         )
         passed = self.bench.run(GATE, gate, alias)
-        return msgspec.structs.replace(quantized, findings=(*quantized.findings, *passed.findings))
+        own = (_of_recipe(alias, finding) for finding in quantized.findings)
+        return msgspec.structs.replace(quantized, findings=(*own, *passed.findings))
 
     def ranges_of(self, order: Order) -> str:
         """Return the path of the ranges that a recipe needs; empty if it needs none."""
         recipe = order.recipe
         key = ranges_key(recipe, order.scope) if isinstance(recipe, StaticQdq) else ""
         return self.ranges.get(key, "")
+
+
+def _of_recipe(alias: str, finding: Finding) -> Finding:
+    """Let what a recipe's rewrites did be told of the recipe: others may do the same again."""
+    if finding.code not in _OF_REWRITES:
+        return finding
+    evidence = {**finding.evidence, "rewrite": finding.subject}
+    return msgspec.structs.replace(finding, subject=alias, evidence=evidence)

@@ -1,12 +1,15 @@
 """What a reader should know beside the figures: one sentence each, with its evidence."""
 
+from msgspec.structs import replace
+
 from onnxq.audits import NotAudited
 from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime, SpeedRatio
 from onnxq.pipeline.audits import main_cause
 from onnxq.pipeline.timings import Timings
+from onnxq.presets import PRESETS
 from onnxq.reports import Environment, Verdict
-from onnxq.targets import detect_target
+from onnxq.targets import TargetName, detect_target
 from onnxq.tunings import Tuning
 from onnxq.wording import count_noun
 
@@ -74,11 +77,49 @@ def explain_target(environment: Environment, tuning: Tuning) -> tuple[Finding, .
     if tuning.target != here.name:
         message = (
             f"The models were made for {tuning.target}, and this CPU is {here.name}: latencies "
-            "and what is recommended do not hold there."
+            f"and what is recommended do not hold there. Recipes: {PRESETS[tuning.target].choice}."
         )
         fix = f"Measure on such a CPU, or leave --target {tuning.target} out."
         found.append(_warning("OQ206", tuning.target, message, fix))
     return tuple(found)
+
+
+def explain_foreign(tuning: Tuning, here: TargetName) -> tuple[Finding, ...]:
+    """Say that models which nobody measured were made for another kind of CPU.
+
+    Args:
+        tuning: What they were made for.
+        here: The kind of this CPU.
+
+    Returns:
+        OQ206; nothing where it is this one's kind.
+    """
+    if tuning.target == here:
+        return ()
+    message = (
+        f"The models were made for {tuning.target}, and this CPU is {here}: latencies from here "
+        f"do not hold there. Recipes: {PRESETS[tuning.target].choice}."
+    )
+    fix = f"Measure on such a CPU, or leave --target {tuning.target} out."
+    return (_warning("OQ206", tuning.target, message, fix),)
+
+
+def name_machine(verdict: Verdict, environment: Environment, tuning: Tuning) -> Verdict:
+    """Say in a verdict that its figures are not of the CPU that will serve the model.
+
+    Args:
+        verdict: From what was measured here.
+        environment: Where that is.
+        tuning: What the models were made for.
+
+    Returns:
+        The verdict; the one that was given where both are of one kind.
+    """
+    here = detect_target(environment.isa, environment.system.rpartition(" ")[2]).name
+    if tuning.target == here:
+        return verdict
+    said = f"All figures are of this CPU ({here}), not of {tuning.target}, which will serve it."
+    return replace(verdict, detail=f"{verdict.detail} {said}".lstrip())
 
 
 def _warning(code: str, subject: str, message: str, fix: str = "") -> Finding:

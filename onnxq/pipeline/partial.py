@@ -108,7 +108,13 @@ def measures_target(tuning: Tuning) -> bool:
 
 def _check_target(tuning: Tuning) -> None:
     if not measures_target(tuning):
-        message = f"what to leave float is measured, and this machine's CPU is no {tuning.target}."
+        from onnxq.profiling.environment import own_target  # noqa: PLC0415 - psutil, late
+
+        here = own_target().name
+        message = (
+            f"what to leave float is measured, and this machine's CPU is {here}, not "
+            f"{tuning.target}."
+        )
         hint = f"Run it on such a machine, or take int8 with --target {tuning.target}."
         raise QuantizationError(message, code="OQ210", hint=hint)
 

@@ -9,6 +9,7 @@ import msgspec
 from onnxq.calibrations import WHOLE
 from onnxq.datasets.values import DataRequest
 from onnxq.documents import Plan, PlannedRecipe, PlannedStep
+from onnxq.findings import Finding
 from onnxq.isolation.ownership import RECIPES_FILE, REPORT_FILE, SNIPPET_FILE
 from onnxq.noninferiority import detectable_drop
 from onnxq.pipeline.conversions import converted_file
@@ -21,6 +22,7 @@ from onnxq.pipeline.outlooks import (
     note_unknown,
 )
 from onnxq.pipeline.partial import partial_order
+from onnxq.pipeline.planned_refusals import check_calibrated, check_float
 from onnxq.pipeline.planned_steps import (
     JUDGING,
     KINDS,
@@ -28,6 +30,7 @@ from onnxq.pipeline.planned_steps import (
     calibrate_steps,
     convert_step,
     float_steps,
+    judge_step,
     latency_step,
     load_step,
     plan_step,
@@ -59,7 +62,7 @@ from onnxq.pipeline.searching import (
 from onnxq.pipeline.work_folders import kept_files
 from onnxq.presets import describe_families, describe_tuning
 from onnxq.profiling.environment import own_target
-from onnxq.recipe_kinds import ALIASES, Recipe, alias_of, needs_rows, recipe_name
+from onnxq.recipe_kinds import ALIASES, Float32, Recipe, alias_of, needs_rows, recipe_name
 from onnxq.sources import (
     OnnxFile,
     Source,
@@ -100,6 +103,12 @@ def describe_run(plan: RunPlan) -> Plan:
         asked=asked_ranges(plan.orders),
         how=plan.calibrating,
     )
+    already = outlook.found.quantized_already
+    if already:
+        whole = look(plan.given, plan.data, plan.calibration, plan.course, split=False)
+        return _nothing_to_choose(plan, whole, already)
+    if plan.recipes_named:
+        check_calibrated(plan.orders, outlook)
     first = _recipes(plan.given.source, plan.orders, plan.out, outlook)
     built = {r.alias: plan.orders[r.alias].recipe for r in first if not r.skipped}
     further = tuple(_further(plan, built))
@@ -114,6 +123,36 @@ def describe_run(plan: RunPlan) -> Plan:
     )
     beside = (REPORT_FILE, SNIPPET_FILE, RECIPES_FILE)
     return _made_for(_plan("run", [outlook], steps, recipes, plan.out, beside), plan.tuning)
+
+
+def _nothing_to_choose(plan: RunPlan, outlook: Outlook, already: str) -> Plan:
+    """Say that a model which is quantized already is measured, and no recipe is let at it."""
+    reason = f"the model is quantized already ({already}), and is never quantized twice"
+    file = artefact_file(plan.given.source, "given")
+    orders = plan.orders if plan.recipes_named else {}
+    recipes = (
+        PlannedRecipe(alias="given", recipe="given", file=file, skipped=""),
+        *(
+            PlannedRecipe(alias=alias, recipe=recipe_name(order.recipe), file="", skipped=reason)
+            for alias, order in orders.items()
+            if not isinstance(order.recipe, Float32)
+        ),
+    )
+    judged = isinstance(plan.data, DataRequest)
+    steps = (
+        convert_step(plan.given),
+        *([load_step(outlook, plan.data), judge_step(outlook, "given")] if judged else []),
+        latency_step(1, plan.timing.seconds),
+        plan_step("profile operators", "1 model", OPERATORS_S, "usual"),
+    )
+    beside = (REPORT_FILE, SNIPPET_FILE, RECIPES_FILE)
+    planned = _plan("run", [outlook], steps, recipes, plan.out, beside)
+    said = Finding(
+        code="OQ110",
+        subject=source_path(plan.given.source),
+        message=f"It is quantized already ({already}): it would be measured, and nothing chosen.",
+    )
+    return msgspec.structs.replace(planned, findings=(*planned.findings, said))
 
 
 def describe_conversion(plan: ConvertPlan) -> Plan:
@@ -139,6 +178,9 @@ def describe_quantization(plan: QuantizePlan) -> Plan:
         asked=() if plan.ranges else asked_ranges(plan.orders),
         how=plan.calibrating,
     )
+    check_float(outlook)
+    if not plan.ranges:
+        check_calibrated(plan.orders, outlook)
     recipes = _recipes(
         plan.given.source, plan.orders, plan.out, outlook, has_ranges=bool(plan.ranges)
     )

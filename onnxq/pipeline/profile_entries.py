@@ -9,6 +9,7 @@ from onnxq.integer_tensors import IntegerTensor
 from onnxq.measurements import Size
 from onnxq.models import OnnxModel
 from onnxq.pipeline.arrivals import convert_source
+from onnxq.pipeline.audits import OWN_PRODUCER
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.plans import Given, ProfilePlan
 from onnxq.pipeline.private_copies import copy_source
@@ -29,6 +30,7 @@ class Entry:
         quantized: How it is quantized; empty where it is float.
         io: Its integer inputs and outputs.
         findings: Of its conversion.
+        repairable: The file, if repairing it may help: one that onnxq did not write.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Entry:
     quantized: str
     io: tuple[IntegerTensor, ...]
     findings: tuple[Finding, ...]
+    repairable: str = ""
 
 
 def open_entries(plan: ProfilePlan, bench: Bench) -> tuple[list[Entry], list[NotProfiled]]:
@@ -93,6 +96,7 @@ def _open_entry(bench: Bench, name: str, given: Given) -> Entry:
         converted = convert_source(given, bench)
         path, findings = converted.model.path, converted.findings
     inspected = bench.run(INSPECT, InspectRequest(path=path), name)
+    is_own = inspected.producer == OWN_PRODUCER
     return Entry(
         name=name,
         given=given,
@@ -102,6 +106,7 @@ def _open_entry(bench: Bench, name: str, given: Given) -> Entry:
         quantized=inspected.quantized_already,
         io=inspected.io,
         findings=findings,
+        repairable="" if is_own else source_path(given.source),
     )
 
 

@@ -13,7 +13,7 @@ from onnxq.errors import InferenceError, Interrupted, OnnxqError
 from onnxq.findings import Finding
 from onnxq.measurements import Latency, Quality, SpeedRatio
 from onnxq.pipeline.arrivals import inference_rows, load_rows, store_inference
-from onnxq.pipeline.audits import explain_audit
+from onnxq.pipeline.audits import advise_audit, explain_audit
 from onnxq.pipeline.bench import Bench, open_bench
 from onnxq.pipeline.foundation import Subject, predict_and_judge
 from onnxq.pipeline.interleaved import measure_together
@@ -280,5 +280,5 @@ def _row(
         speed=speed,
         operators=operators.operators,
         fallback_share=operators.fallback_share,
-        audit=operators.audit,
+        audit=advise_audit(operators.audit, file=entry.repairable),
     )

@@ -21,6 +21,7 @@ from onnxq.pipeline.arrivals import (
 from onnxq.pipeline.bench import Bench, open_bench
 from onnxq.pipeline.blanks import Blank
 from onnxq.pipeline.candidates import ranges_for, refused_row
+from onnxq.pipeline.explaining import explain_foreign
 from onnxq.pipeline.foundation import prepare
 from onnxq.pipeline.handing_over import check_destination, hand_over
 from onnxq.pipeline.partial import quantize
@@ -202,6 +203,8 @@ def _file(site: _Site, alias: str) -> str:
 
 def _document(site: _Site, made: list[_Made]) -> Quantization:
     plan = site.plan
+    from onnxq.profiling.environment import own_target  # noqa: PLC0415 - psutil, late
+
     own = [finding for one in made for finding in one.findings]
     return Quantization(
         onnxq=importlib.metadata.version("onnxq"),
@@ -219,6 +222,7 @@ def _document(site: _Site, made: list[_Made]) -> Quantization:
             *site.prepared.findings,
             *site.bench.findings,
             *own,
+            *explain_foreign(plan.tuning, own_target().name),
         ),
         seconds=dict(site.bench.seconds),
         sandbox=SANDBOX,

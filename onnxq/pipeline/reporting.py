@@ -3,6 +3,7 @@
 import datetime as dt
 import importlib.metadata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -19,10 +20,10 @@ from onnxq.datasets.values import (
 from onnxq.findings import Finding
 from onnxq.measurements import Judged, Size
 from onnxq.models import OnnxModel
-from onnxq.pipeline.audits import explain_audit
+from onnxq.pipeline.audits import advise_audit, explain_audit
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.candidates import Candidate, Outcome
-from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
+from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target, name_machine
 from onnxq.pipeline.foundation import Foundation
 from onnxq.pipeline.plans import RunPlan
 from onnxq.pipeline.timings import GIVEN, Timings
@@ -66,6 +67,7 @@ def make_report(
         The report, with its verdict.
     """
     environment = measured_environment(timings.busy_ratio)
+    timings = _advised(timings, source_path(plan.given.source))
     variants = tuple(_variant(plan, outcome, timings, foundation.alias) for outcome in outcomes)
     already, limits = foundation.converted.quantized_already, plan.limits
     if isinstance(foundation.quality, Judged):
@@ -75,6 +77,7 @@ def make_report(
         if already
         else decide(variants, limits, labelled=foundation.rows.labelled)
     )
+    verdict = name_machine(verdict, environment, plan.tuning)
     return Report(
         onnxq=importlib.metadata.version("onnxq"),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -232,6 +235,20 @@ def measured_environment(busy_ratio: float) -> Environment:
     from onnxq.profiling.environment import read_environment  # noqa: PLC0415 - psutil, late
 
     return msgspec.structs.replace(read_environment(), busy_ratio=busy_ratio)
+
+
+def _advised(timings: Timings, given: str) -> Timings:
+    """Let the fixes of audits name files; what a recipe made is repaired by nobody."""
+    audits = {
+        alias: advise_audit(
+            audit,
+            file=given if alias == "given" else "",
+            model=given,
+            has_dynamic="int8-dynamic" in timings.latencies,
+        )
+        for alias, audit in timings.audits.items()
+    }
+    return replace(timings, audits=audits)
 
 
 def _findings(outcomes: Sequence[Outcome], timings: Timings) -> tuple[Finding, ...]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from onnxq.audits import AddedNode, Island, RuntimeAudit, SlowKernel
 from onnxq.graph import load_graph
 from onnxq.graph.added_nodes import find_added, why_added
+from onnxq.graph.blocked_channels import count_unpadded
 from onnxq.graph.float_causes import explain_region
 from onnxq.graph.float_islands import Edges, Region, find_regions, trace_edges
 from onnxq.graph.kernel_origins import Origins, find_origins
@@ -54,10 +55,11 @@ def audit_run(
     Returns:
         What was found, and the nodes with what each stands for and what it computes.
     """
-    graph = read_running_graph(dumped, seen_nodes(events))
+    given, padded = load_graph(source), read_running_graph(dumped, seen_nodes(events))
+    graph, origins = count_unpadded(padded, find_origins(given, padded.kernels), given)
     run = _Run(
         graph=graph,
-        origins=find_origins(load_graph(source), graph.kernels),
+        origins=origins,
         edges=trace_edges(graph),
         times={(node.name, node.operator): node.ns for node in nodes},
         signed_is_fast=signed_is_fast,

@@ -3,7 +3,7 @@
 import math
 
 from onnxq.findings import Finding
-from onnxq.profiling.latency_study import HALF_WIDTH, LatencyMeasurements, half_width
+from onnxq.profiling.latency_study import LatencyMeasurements, half_width
 from onnxq.wording import count_noun
 
 BUSY_RATIO = 1.1
@@ -11,7 +11,7 @@ BUSY_RATIO = 1.1
 
 _SUBJECT = "timing"
 _LONGER = 1.5
-_WIDE = math.log(1.1)
+_WIDE, _WIDE_TIE = math.log(1.1), math.log(1.05)
 _NS_PER_S = 1e9
 _ROUNDS_TO_1000 = 999.5
 
@@ -28,7 +28,7 @@ def timing_findings(
 
     Returns:
         OQ205 for a busy machine; OQ207 for the widest interval that leaves open what matters
-        (wider than ±2 % and touching the zone of ties, or wider than ±10 %), and for
+        (wider than ±5 % and touching the zone of ties, or wider than ±10 %), and for
         measurements that took much longer than they were given.
     """
     return (
@@ -52,7 +52,7 @@ def _busy(measurements: LatencyMeasurements) -> tuple[Finding, ...]:
             subject=_SUBJECT,
             message=message,
             evidence={"busy_ratio": busy},
-            fix="Run again on a quieter machine, or for longer: --seconds 60.",
+            fix="Run again on a quieter machine, or for longer: --seconds 60",
             severity="warning",
         ),
     )
@@ -64,7 +64,7 @@ def _wide(measurements: LatencyMeasurements, budget_s: float) -> tuple[Finding, 
         (half_width(ratio), name, ratio)
         for name, of_model in ratios.items()
         for ratio in of_model
-        if half_width(ratio) > (HALF_WIDTH if ratio.is_tie else _WIDE)
+        if half_width(ratio) > (_WIDE_TIE if ratio.is_tie else _WIDE)
     ]
     if not wide:
         return ()
@@ -79,7 +79,7 @@ def _wide(measurements: LatencyMeasurements, budget_s: float) -> tuple[Finding, 
             subject=_SUBJECT,
             message=message,
             evidence={"half_width": half, "threads": ratio.threads, "blocks": ratio.ratio.n},
-            fix=f"Measure for longer: --seconds {_next_budget(budget_s)}.",
+            fix=f"Measure for longer: --seconds {_next_budget(budget_s)}",
         ),
     )
 
@@ -99,7 +99,7 @@ def _long(
         message += (
             f"five blocks of fresh processes of every model are the least, though {inference} only."
         )
-        fix = f"Allow for it: --seconds {math.ceil(spent_s)}."
+        fix = f"Allow for it: --seconds {math.ceil(spent_s)}"
     else:
         blocks = len(measurements.blocks)
         message += f"{inference}, and each model is measured in {blocks} processes."

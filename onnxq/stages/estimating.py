@@ -58,6 +58,7 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
         not_timed: Why the model could not be timed; empty where it was, or is not ONNX yet.
         not_calibrated: Why it is not known what calibrating it costs; empty where it is, or nothing
             would be calibrated, or the model is not ONNX yet.
+        quantized_already: How the model is quantized; empty where it is float, or not ONNX yet.
     """
 
     evaluation_rows: int
@@ -74,6 +75,7 @@ class EstimateResult(Struct, frozen=True, kw_only=True):
     loading_row_ns: int = 0
     not_timed: str = ""
     not_calibrated: str = ""
+    quantized_already: str = ""
 
 
 ESTIMATE = Stage("estimate", "onnxq.estimating:estimate", EstimateRequest, EstimateResult)

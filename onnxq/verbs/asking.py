@@ -40,10 +40,11 @@ from onnxq.stages import NoDataRequest
 MOST_SEEDS = 2**32
 
 _MODEL_SUFFIX, _NEAR_SUFFIX = ".onnx", 0.75
-_FILE_SUFFIXES = frozenset(
-    ".bin .csv .data .gz .h5 .hdf5 .html .json .keras .log .md .mlmodel .npy .npz .ort .pb .pt .pt2 "
-    ".pth .py .safetensors .tar .tflite .toml .txt .yaml .yml .zip".split()
-)
+_FILE_SUFFIXES = frozenset({
+    *(".bin", ".csv", ".data", ".gz", ".h5", ".hdf5", ".html", ".json", ".keras", ".log", ".md"),
+    *(".mlmodel", ".npy", ".npz", ".ort", ".pb", ".pt", ".pt2", ".pth", ".py", ".safetensors"),
+    *(".tar", ".tflite", ".toml", ".txt", ".yaml", ".yml", ".zip"),
+})  # fmt: skip
 """What files end in that no model is written as; ``out.v2`` is a folder like any other."""
 
 

@@ -105,8 +105,8 @@ def calibrate(  # noqa: PLR0913 - one keyword an option, as on the command line
         skip_operator: Leave operators of these types float.
         keep_float: Leave nodes float whose names match one of these GLOBs.
         io: ``uint8`` or ``int8`` makes float inputs and outputs integers.
-        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
-            ``auto`` for this machine's.
+        target: The kind of CPU that will serve the model: ``x86-amx``, ``x86-vnni``, ``x86``,
+            ``arm64``, or ``auto`` for this machine's.
         rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
         skip_rewrite: Rewrites that are left out.
         seed: Of random probes.
@@ -207,8 +207,8 @@ def merge(  # noqa: PLR0913 - one keyword an option, as on the command line
         skip_operator: Leave operators of these types float.
         keep_float: Leave nodes float whose names match one of these GLOBs.
         io: ``uint8`` or ``int8`` makes float inputs and outputs integers.
-        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
-            ``auto`` for this machine's.
+        target: The kind of CPU that will serve the model: ``x86-amx``, ``x86-vnni``, ``x86``,
+            ``arm64``, or ``auto`` for this machine's.
         rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
         skip_rewrite: Rewrites that are left out.
         seed: Of random probes.

@@ -13,7 +13,7 @@ from onnxq.events import Tell, tell_nobody
 from onnxq.interruption import interruptible
 from onnxq.isolation import Workplace, default_limits, run_stage
 from onnxq.pipeline.arrivals import code_folders
-from onnxq.pipeline.audits import audit_model
+from onnxq.pipeline.audits import OWN_PRODUCER, advise_audit, audit_model
 from onnxq.pipeline.bench import Bench
 from onnxq.pipeline.float_twins import find_float_twin
 from onnxq.pipeline.loading_advice import advising_repair
@@ -119,7 +119,8 @@ def _with_audit(
             ran = audit_model(bench, found.model, found.io, rows, declared, title=title)
     except (InferenceError, SourceError, StageError) as error:
         return replace(found, audit=NotAudited(reason=error.message, fix=error.hint))
-    return replace(found, audit=ran.audit, kernels=ran.nodes)
+    file = "" if found.producer == OWN_PRODUCER else title
+    return replace(found, audit=advise_audit(ran.audit, file=file), kernels=ran.nodes)
 
 
 def _onnx_file(given: str) -> OnnxFile:

@@ -66,8 +66,8 @@ def repair(  # noqa: PLR0913 - one keyword an option, as on the command line
         preprocess: How images become rows: a preset or a spec.
         map: ``INPUT=ARRAY`` pairs, where the names differ.
         limit: Most rows used; 0 uses all.
-        target: The kind of CPU that will serve the model: ``x86-vnni``, ``x86``, ``arm64``, or
-            ``auto`` for this machine's.
+        target: The kind of CPU that will serve the model: ``x86-amx``, ``x86-vnni``, ``x86``,
+            ``arm64``, or ``auto`` for this machine's.
         rewrite: Optional rewrites of the graph that are taken; see :func:`onnxq.rewrites`.
         skip_rewrite: Rewrites that are left out.
         measure: Measure the latency of the given and of the repaired model.

@@ -23,6 +23,8 @@ Arrays: TypeAlias = Mapping[str, Any]
 Run: TypeAlias = Callable[[Arrays], Any]
 WARM_UP_RUNS = 5
 MOST_RUNS = 1000
+TORCH_CALIBRATION_ROWS = 16
+"""Each process of ``torch-fx`` calibrates anew: its files are not made to be kept."""
 
 
 def main() -> None:
@@ -128,7 +130,7 @@ def open_torch_fx(model: str, threads: int, rows: Arrays) -> Run:
     example = tuple(torch.from_numpy(array[:1]) for array in rows.values())
     prepared = prepare_fx(_module(model), get_default_qconfig_mapping("x86"), example)
     with torch.inference_mode():
-        for row in range(_count(rows)):
+        for row in range(TORCH_CALIBRATION_ROWS):
             prepared(*(torch.from_numpy(array[row : row + 1]) for array in rows.values()))
     return _run_module(convert_fx(prepared), threads)
 

@@ -124,11 +124,12 @@ def openvino(subject: Subject, folder: Path, python: str) -> tuple[Way, ...]:
 
 
 def pytorch(subject: Subject, folder: Path) -> tuple[Way, ...]:  # noqa: ARG001 - one signature
-    """Serve by PyTorch: float, and for CNNs quantized by its FX mode."""
-    quantized = (Way("PyTorch FX int8 (x86)", "torch-fx", subject.name),)
+    """Serve CNNs by PyTorch: float, and quantized by its FX mode."""
+    if subject.kind != "cnn":
+        return ()
     return (
         Way("PyTorch fp32", "torch", subject.name),
-        *(quantized if subject.kind == "cnn" else ()),
+        Way("PyTorch FX int8 (x86)", "torch-fx", subject.name),
     )
 
 

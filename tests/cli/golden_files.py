@@ -24,7 +24,15 @@ from sample_documents import (
     unchecked_conversion,
     unmeasured_repair,
 )
-from sample_inspections import AUDIT, DOCTOR, DOCTOR_WITH_FILE, INSPECTION, KERNELS
+from sample_inspections import (
+    AUDIT,
+    DOCTOR,
+    DOCTOR_WITH_FILE,
+    INSPECTION,
+    KERNELS,
+    NOT_AUDITED,
+    REWRITES,
+)
 from sample_reports import SAMPLES
 
 from onnxq.cli.main import onnxq
@@ -39,6 +47,7 @@ from onnxq.cli.render_profile import render_profile
 from onnxq.cli.render_quantization import render_quantization
 from onnxq.cli.render_recipes import render_recipes
 from onnxq.cli.render_repair import render_repair
+from onnxq.cli.render_rewrites import render_rewrites
 from onnxq.cli.screen import Screen
 from onnxq.errors import DatasetError
 
@@ -47,6 +56,7 @@ FILES = ("report.json", "resnet18.fp32.onnx", "resnet18.int8.onnx", "serve.py")
 CALIBRATED = ("report.json", "resnet18.ranges.json", "resnet18.statistics")
 REPAIRED = ("modelopt.repaired.onnx", "report.json")
 BUILT = ("report.json", "resnet18.int4-weights.onnx", "resnet18.int8.onnx")
+NARROW = Screen(columns=60)
 SCREENS = {
     "80": Screen(columns=80),
     "100": Screen(columns=100),
@@ -149,6 +159,20 @@ GOLDENS: dict[str, Callable[[], str]] = {
             render_inspection, INSPECTION, "resnet18.int8.onnx", SCREENS[name]
         )
         for name in ("80", "80-ascii", "120")
+    },
+    **{
+        f"inspection-not-run-{name}.txt": partial(
+            render_inspection,
+            replace(INSPECTION, quantized=INSPECTION.quantized[:3], audit=NOT_AUDITED),
+            "resnet18.int8.onnx",
+            screen,
+        )
+        for name, screen in {"60": NARROW, "80": SCREENS["80"]}.items()
+    },
+    **{
+        f"rewrites-{name}.txt": partial(render_rewrites, REWRITES, screen)
+        for name, screen in {"60": NARROW, **SCREENS}.items()
+        if name in {"60", "80", "80-ascii"}
     },
     **{
         f"inspection-runtime-{name}.txt": partial(

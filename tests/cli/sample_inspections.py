@@ -2,12 +2,13 @@
 
 from sample_reports import ENVIRONMENT, SOURCE
 
-from onnxq.audits import AddedNode, Island, RuntimeAudit, SlowKernel
+from onnxq.audits import AddedNode, Island, NotAudited, RuntimeAudit, SlowKernel
 from onnxq.doctoring import Cache, Doctor, NoFile
 from onnxq.file_advice import FileAdvice
 from onnxq.measurements import NodeTime, Size
 from onnxq.models import OnnxModel
 from onnxq.packages import Package
+from onnxq.rewrite_facts import RewriteFacts
 from onnxq.stages import InspectResult, QuantizedTensor
 
 WEIGHT = QuantizedTensor(
@@ -55,6 +56,36 @@ SIGNED_CONV = Island(
     fix="Let onnxq rewrite it: onnxq repair FILE.",
     macs=385_500_000,
     ns=10.0e6,
+)
+NOT_AUDITED = NotAudited(
+    reason="onnxruntime 1.31.1 cannot load resnet18.int8.onnx: [ONNXRuntimeError] : 1 : FAIL : "
+    "Node (/Add) Op (QLinearAdd) [TypeInferenceError] Scale and Zero-point must be a scalar",
+    fix="It may be mended:  onnxq repair models-of-others/resnet18.int8.onnx",
+)
+EVERYWHERE = ("x86-amx", "x86-vnni", "x86", "arm64")
+REWRITES = (
+    RewriteFacts(
+        name="sum-before-layer-norm",
+        exactness="bit-exact",
+        why="it keeps onnxruntime from fusing a kernel that is slower by 310 us",
+        step="preparation",
+        targets=EVERYWHERE,
+    ),
+    RewriteFacts(
+        name="fuse-attention",
+        exactness="real-exact",
+        why="one node for ten",
+        step="preparation",
+        targets=EVERYWHERE[::-1],
+        is_optional=True,
+    ),
+    RewriteFacts(
+        name="shift-activations-to-uint8",
+        exactness="approximate",
+        why="int8 activations leave half of the convolutions in float on x86",
+        step="repair",
+        targets=("x86-amx", "x86-vnni", "x86"),
+    ),
 )
 AUDIT = RuntimeAudit(
     kernels=125,

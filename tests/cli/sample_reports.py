@@ -34,6 +34,7 @@ from onnxq.reports import (
     Report,
     Skipped,
     SourceFacts,
+    Tried,
     Unusable,
     Variant,
     Verdict,
@@ -312,6 +313,12 @@ def report(
 
 OTHERS: tuple[Variant, ...] = (
     Skipped(alias="int8-a", recipe="static-a", reason="it needs rows to calibrate on: add --data"),
+    Tried(
+        alias="int8-partial",
+        recipe="static-uint8-int8-perchannel-mse-partial",
+        reason="0.85x the speed of fp32 in a short measurement, no faster, or hardly, than fp32",
+        speed_ratio=0.85,
+    ),
     NotApplicable(alias="int8-b", recipe="static-b", reason="no node can be quantized"),
     Unusable(alias="int8-c", recipe="static-c", reason="its outputs are constant on 1000 rows"),
     Failed(

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from msgspec.structs import replace
 from sample_documents import calibration, conversion, quantization, shard_calibration
-from sample_reports import report
+from sample_reports import regression, report
 
 from onnxq.cli.following import (
     inserted,
@@ -146,3 +146,15 @@ def test_a_command_of_several_lines_can_be_pasted(columns):
     assert typed(pasted.replace("\\\n", "")) == command
     assert len(lines) > 1
     assert Screen(columns=columns).spell(lines[0]) == lines[0]
+
+
+def test_an_answer_that_depends_on_threads_is_settled_by_naming_them():
+    again = ("onnxq", "run", "m.onnx", "--threads", "2", "--threads=4", "-o", "o")
+    done = replace(
+        regression(),
+        command=again,
+        verdict=replace(regression().verdict, threads=1),
+    )
+    words, command = next_step(done, "o")
+    assert words == "the same for the threads that you serve with: "
+    assert command == ("onnxq", "run", "m.onnx", "-o", "o", "--threads", "1")

@@ -283,7 +283,7 @@ def test_documents_are_tagged_by_kind(capfd, words, kind):
     [
         ("convert m.keras", "Equal to the source within 2.1e-06"),
         ("quantize m.onnx", "18 of 21 nodes quantized"),
-        ("repair m.onnx", "rounding noise 27.9 dB below the outputs"),
+        ("repair m.onnx", "rounding noise is 27.9 dB"),
         ("calibrate m.onnx", "Calibrated  256 rows, 14 tensors watched, 1 pass"),
         (
             "merge m.onnx a.statistics",

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from sample_reports import DYNAMIC, FP32, INT8, INT8_MINMAX, SAMPLES, operators, report, speeds
 
-from onnxq.cli.notes import drop_sentence, note_marks, report_notes, speed_sentence
+from onnxq.cli.notes import drop_sentence, finding_text, note_marks, report_notes, speed_sentence
 from onnxq.cli.operator_rows import family_of, operator_rows
 from onnxq.findings import Finding
 from onnxq.measurements import OperatorTime
@@ -18,7 +18,7 @@ def texts(subject):
 def test_notes_are_numbered_in_the_order_of_the_table():
     notes = report_notes(SAMPLES["every_state"]())
     numbered = [note for note in notes if note.mark.isdecimal()]
-    assert [note.mark for note in numbered] == ["1", "2", "3", "4", "5", "6"]
+    assert [note.mark for note in numbered] == ["1", "2", "3", "4", "5", "6", "7"]
     assert note_marks(notes)["int8-a"] == "3"
 
 
@@ -124,3 +124,18 @@ def test_nodes_that_stay_float_for_one_reason_are_told_once():
     artefact = msgspec.structs.replace(INT8.artefact, left_float=left)
     text = texts(report(variants=(FP32, msgspec.structs.replace(INT8, artefact=artefact))))["int8"]
     assert "left in float: conv1 and 2 more (no kernel); head (too small)." in text
+
+
+@pytest.mark.parametrize(
+    ("fix", "ends"),
+    [
+        ("Measure for longer: --seconds 14", "--seconds 14 [OQ207]"),
+        ("Measure for longer: --seconds 14.", "--seconds 14 [OQ207]"),
+        ("Run it:  onnxq run m.onnx --data v.npz", "v.npz [OQ207]"),
+        ("Run again on a quieter machine", "machine. [OQ207]"),
+        ("--keep-float fc*: the user asked for it", "for it. [OQ207]"),
+    ],
+)
+def test_no_stop_follows_what_can_be_pasted(fix, ends):
+    found = Finding(code="OQ207", subject="timing", message="it is short", fix=fix)
+    assert finding_text(found).endswith(ends)

@@ -1,6 +1,7 @@
 """Progress: a bar on a terminal, lines in a log."""
 
 import io
+import re
 
 import pytest
 
@@ -105,3 +106,34 @@ def test_an_error_leaves_the_terminal_as_it_was(monkeypatch):
 def test_quiet_listens_to_nothing():
     with listening(Presentation(quiet=1)) as tell:
         assert tell is tell_nobody
+
+
+LONG = StageDone("convert", f"/models/{'very-long-' * 12}name.onnx", 3.2)
+
+
+def test_columns_bound_the_lines_of_a_log(monkeypatch):
+    log = stream()
+    plain_listener(log, Screen(columns=60))(LONG)
+    assert LONG.subject in content(log)  # a log keeps what it is told
+    monkeypatch.setenv("COLUMNS", "60")
+    log = stream()
+    plain_listener(log, Screen(columns=60))(LONG)
+    line = content(log).rstrip("\n")
+    assert len(line) == 60
+    assert line.startswith("convert  /models/very-long-")
+    assert line.endswith("name.onnx  3.2 s")
+
+
+def test_a_bar_and_its_line_keep_to_the_screen(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal = stream()
+    screen = Screen(columns=70)
+    with watch_progress(terminal, screen) as tell:
+        tell(StageStarted("convert", LONG.subject))
+        tell(LONG)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", content(terminal))
+    lines = [line for part in plain.split("\n") for line in part.split("\r") if line.strip()]
+    assert max(map(len, lines)) <= 70
+    assert any("name.onnx" in line and "0:00:00" in line for line in lines)
+    assert any(line.endswith("name.onnx  3.2 s") for line in lines)

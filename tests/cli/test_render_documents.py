@@ -174,19 +174,21 @@ def test_nothing_built_is_nothing_to_profile():
 
 
 def test_a_repair_says_how_much_faster_and_how_near():
-    text = flowed(DRAWN["repair"](Screen(columns=120)))
+    text = flowed(DRAWN["repair"](Screen(columns=120)).replace("│", " "))
     assert "faster (1 thread CPU, ±" in text
-    assert "rounding noise 27.9 dB below the outputs, 28.4 before" in text
+    assert "As served, rounding noise is 27.9 dB below the outputs, 28.1 before." in text
+    assert "Outputs 40.9 dB apart as served, where the given file's are 43.1 dB from" in text
     assert "21 of 21 convolutions and matrix products on integer kernels, 0 of 21 before" in text
     assert "onnxq profile modelopt.onnx /data/onnxq-out/modelopt.repaired.onnx --data" in text
 
 
 def test_every_step_says_what_it_did_to_the_outputs():
     text = flowed(DRAWN["repair"](Screen(columns=120)))
-    assert "fold weights behind Q 21 bit-exact 28.4 equal" in text
-    assert "shift activations to uint8 42 bit-exact 28.4 equal on integers" in text
-    assert "8 approximate 27.9 46.2 dB 1" in text
-    assert "absorb Clip 2 bit-exact 22.9 left out 2" in text
+    assert "fold-weights 21 bit-exact 28.4 equal" in text
+    assert "shift-activations 42 bit-exact 28.4 equal as served 1" in text
+    assert "as it is served, equal; without them 52.5 dB apart." in text
+    assert "8 approximate 27.9 46.2 dB 2" in text
+    assert "absorb-clip 2 bit-exact 22.9 left out 3" in text
     assert "8 ranges were taken from the rows." in text
     assert "Left out: outputs changed, and they must not." in text
     assert "four times the room" not in text
@@ -199,21 +201,75 @@ def test_everything_says_what_each_step_is_good_for_and_where():
 
 def test_a_repair_that_was_not_measured_says_so():
     text = flowed(DRAWN["unmeasured"](Screen()))
-    assert "Repaired, not measured; outputs equal to the last bit." in text
+    text = text.replace("│ │", "").replace("  ", " ")
+    assert "Repaired, not measured. Outputs equal to the last bit without" in text
+    assert "as served 21.2 dB apart, where the given file's are 20.8 dB from its own" in text
     assert "compared on random rows; --calib takes yours" in text
     assert "1 thread" not in text
 
 
 def test_a_model_that_could_not_be_loaded_has_no_time_to_compare_with():
     text = flowed(DRAWN["unloadable"](Screen(columns=120)))
-    assert "It can be loaded now, as the given model cannot" in text
-    assert "as given 46.8 - 0 of 0 0 - - 28.4" in text
+    assert "It can be served now, as the given model cannot" in text
+    assert "as given 46.8 - - - - - -" in text
+    assert "0 of 0" not in text
+    assert "0 before" not in text
+    assert "onnxq profile /data/onnxq-out/modelopt.repaired.onnx --data val.npz" in text
     assert "speed" not in text
+
+
+def boxed(done):
+    """Return what the box says, in one line."""
+    return flowed(render_repair(done, Screen(columns=120)).replace("│", " "))
+
+
+def test_equality_is_told_as_it_is_served_and_without_optimizations():
+    served = replace(unmeasured_repair(), is_equal=False, sqnr_db=19.3)
+    served = replace(served, is_equal_served=True, served_sqnr_db=200.0)
+    said = "Outputs equal to the last bit as served; without onnxruntime's optimizations 19.3 dB"
+    assert said in boxed(served)
+    both = replace(served, is_equal=True, sqnr_db=200.0)
+    assert "to the last bit, with onnxruntime's optimizations and without." in boxed(both)
+
+
+def test_a_given_file_that_is_broken_as_it_is_served_is_told():
+    done = replace(repair(), unrounded_db_before=13.2, served_unrounded_db_before=-0.4)
+    said = boxed(replace(done, unrounded_db=12.1))
+    assert "As served, rounding noise is 12.1 dB below the outputs, -0.4 before:" in said
+    assert "optimizations break the given file, which has 13.2 dB without them." in said
+
+
+def test_what_cannot_be_compared_is_no_number():
+    none = {"sqnr_db": -200.0, "served_sqnr_db": -200.0, "unrounded_db": -200.0}
+    done = replace(repair(), **none, served_unrounded_db_before=-200.0)
+    steps = tuple(replace(step, sqnr_db=-200.0, unrounded_db=-200.0) for step in done.steps)
+    for everything in (False, True):
+        text = render_repair(replace(done, steps=steps), Screen(), everything=everything)
+        assert "200" not in text
+
+
+def test_what_runs_no_better_says_which_file_to_keep():
+    done = unmeasured_repair()
+    same = boxed(replace(done, after=done.before))
+    assert "no more runs on integer kernels, keep the given file" in same
+    slower = estimate(0.5, 0.01)
+    speed = (SpeedRatio(threads=1, clock="cpu", ratio=slower, wall_ratio=slower),)
+    once = {"latencies_before": FP32.latencies[:1], "latencies_after": INT8.latencies[:1]}
+    assert "keep the given file" in boxed(replace(repair(), speed=speed, **once))
+
+
+@pytest.mark.parametrize("value", [2.31, 12.31])
+def test_the_box_rounds_as_the_table_does(value):
+    faster = estimate(value, 0.236)
+    speed = (SpeedRatio(threads=1, clock="cpu", ratio=faster, wall_ratio=faster),)
+    once = {"latencies_before": FP32.latencies[:1], "latencies_after": INT8.latencies[:1]}
+    text = flowed(render_repair(replace(repair(), speed=speed, **once), Screen(columns=120)))
+    assert len(set(re.findall(r"±0\.\d+", text))) == 1
 
 
 def test_nothing_to_repair_is_said_and_nothing_comes_next():
     text = flowed(render_repair(replace(unmeasured_repair(), steps=()), Screen()))
-    assert "Nothing was changed" in text
+    assert "Nothing was changed: keep the given file" in text
     assert "Step by step" not in text
     assert "Next" not in text
 

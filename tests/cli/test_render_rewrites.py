@@ -1,37 +1,11 @@
 """The list of rewrites: whole names below the step that takes them, on any screen."""
 
 import pytest
+from sample_inspections import REWRITES
 
 from onnxq.cli.charset import text_columns
 from onnxq.cli.render_rewrites import render_rewrites
 from onnxq.cli.screen import Screen
-from onnxq.rewrite_facts import RewriteFacts
-
-EVERYWHERE = ("x86-amx", "x86-vnni", "x86", "arm64")
-REWRITES = (
-    RewriteFacts(
-        name="sum-before-layer-norm",
-        exactness="bit-exact",
-        why="it keeps onnxruntime from fusing a kernel that is slower by 310 us",
-        step="preparation",
-        targets=EVERYWHERE,
-    ),
-    RewriteFacts(
-        name="fuse-attention",
-        exactness="real-exact",
-        why="one node for ten",
-        step="preparation",
-        targets=EVERYWHERE[::-1],
-        is_optional=True,
-    ),
-    RewriteFacts(
-        name="shift-activations-to-uint8",
-        exactness="approximate",
-        why="int8 activations leave half of the convolutions in float on x86",
-        step="repair",
-        targets=("x86-amx", "x86-vnni", "x86"),
-    ),
-)
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 120])

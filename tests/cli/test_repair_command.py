@@ -254,7 +254,7 @@ def test_the_report_is_shown_measured_and_the_next_repair_finds_nothing(capfd):
     assert main(words.split()) == 0
     shown = capfd.readouterr().out
     assert "1 thread CPU" in shown
-    assert "outputs equal to the last bit" in shown
+    assert "Outputs equal to the last bit" in shown
     assert "Wrote new.onnx" in shown
     assert "onnxq profile given.onnx new.onnx --data val.npz" in shown
     assert main(["repair", "new.onnx", "-o", "again", "--no-measure", "--json", "-q"]) == 0
@@ -293,3 +293,37 @@ def test_what_cannot_be_repaired_says_why_and_what_to_do(kind, folder, capfd):
     assert "given.onnx" in err
     assert err.count("\n  ") >= 1, "a hint"
     assert not (folder / "onnxq-out").exists()
+
+
+@pytest.mark.parametrize("kind", ["float", "dynamic"])
+@pytest.mark.usefixtures("folder")
+def test_a_plan_refuses_what_cannot_be_repaired(kind, capfd):
+    REFUSED[kind]()
+    assert main(["repair", "given.onnx", "--plan"]) == 1
+    assert "error[OQ175]" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--seconds 5", "--threads 2", "--batch 4"])
+@pytest.mark.usefixtures("folder")
+def test_nobody_says_how_to_measure_what_is_not_measured(option, capfd):
+    by_onnxruntime(QuantFormat.QDQ)
+    assert main(f"repair given.onnx --no-measure {option}".split()) == 2
+    assert "error[OQ100]: --no-measure contradicts" in capfd.readouterr().err
+
+
+def test_a_repaired_file_is_not_called_repaired_twice(folder, capfd):
+    by_onnxruntime(QuantFormat.QDQ)
+    assert main(["repair", "given.onnx", "-o", "once", "--no-measure", "-q"]) == 0
+    capfd.readouterr()
+    assert main(["repair", "once/given.repaired.onnx", "-o", "twice"]) == 0
+    shown = capfd.readouterr().out
+    assert "Nothing was changed: keep the given file" in shown
+    assert "1 thread" not in shown
+    names = {path.name for path in (folder / "twice").iterdir()}
+    assert names == {"given.repaired.onnx", "report.json"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_text_file_is_no_factory(capfd):
+    assert main(["repair", "README.md"]) == 1
+    assert "factory README" not in capfd.readouterr().err

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onnxq.cli.charset import can_show, crop, one_line, printable, text_columns, to_ascii
-from onnxq.cli.screen import Screen, read_screen
+from onnxq.cli.screen import Screen, has_width, read_screen
 
 
 class Stream(io.TextIOWrapper):
@@ -102,3 +102,17 @@ def test_cropped_text_fits(text, columns):
 def test_the_ends_of_cropped_text_stay():
     assert crop("static-uint8-int8-perchannel-mse", 13, "~") == "static~el-mse"
     assert crop("short", 5, "~") == "short"
+
+
+@pytest.mark.parametrize(
+    ("environ", "terminal", "expected"),
+    [
+        ({}, False, False),
+        ({"CI": "1"}, False, False),
+        ({"COLUMNS": "wide"}, False, False),
+        ({"COLUMNS": "60"}, False, True),
+        ({}, True, True),
+    ],
+)
+def test_who_breaks_long_lines(environ, terminal, expected):
+    assert has_width(Stream(terminal=terminal), environ) == expected

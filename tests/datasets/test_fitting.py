@@ -240,3 +240,11 @@ def test_integers_of_the_same_width_never_wrap():
     cast = plan_cast(wanted, RawArray("x", np.dtype(np.uint8), (3, 2)), "rows.npz")
     _, changed = apply_cast(np.array([[1, 2], [200, 3], [127, 128]], np.uint8), cast)
     assert changed == [1, 2]
+
+
+def test_a_cast_for_a_quantized_input_says_what_the_input_stands_for():
+    wanted = TensorSpec("x", "int8", ("N", 8), scale=0.5)
+    fit = plan_fit(wanted, RawArray("data", np.dtype("uint8"), (5, 8)), AsGiven(), "val.npz")
+    (finding,) = describe_fit(fit, "val.npz")
+    assert "from uint8 to float32" in finding.message
+    assert "is int8 and stands for float32" in finding.message

@@ -1,10 +1,12 @@
+import shlex
+
 import numpy as np
 import pytest
 
 from onnxq.datasets.timing_rows import store_timing_rows
 from onnxq.datasets.values import EvaluationSet, NoRows, StoredRows
 from onnxq.errors import SourceError, UsageError
-from onnxq.sources import InputDeclaration
+from onnxq.sources import InputDeclaration, parse_inputs
 from onnxq.tensors import Signature, TensorSpec
 
 IMAGE = TensorSpec("x", "float32", ("N", 3, 4, 4))
@@ -84,3 +86,38 @@ def test_masks_need_no_declaration(tmp_path):
 def test_batch_that_no_memory_holds_is_refused(tmp_path):
     with pytest.raises(UsageError, match="one inference would take"):
         timing(IMAGE, tmp_path, batch_rows=10**12)
+
+
+def test_all_inputs_that_nothing_is_known_of_are_told_at_once(tmp_path):
+    signature = Signature(
+        inputs=(
+            TensorSpec("input ids", "int64", ("N", "T")),
+            TensorSpec("x", "float32", ("N", 3)),
+            TensorSpec("attention_mask", "int64", ("N", 8)),
+            TensorSpec("pixels", "int8", ("N", 4)),
+            TensorSpec("known", "int64", ("N", 8)),
+        ),
+        outputs=(OUTPUT,),
+    )
+    known = (InputDeclaration("known", ("N", 8), "int64", 0, 5),)
+    with pytest.raises(SourceError) as caught:
+        store_timing_rows(signature, NoRows(), known, batch_rows=4, seed=0, folder=tmp_path)
+    assert caught.value.code == "OQ112"
+    assert caught.value.hint.splitlines()[1:] == [
+        "  --input 'input ids:NxSIZE:int64:0..999' \\",
+        "  --input attention_mask:Nx8:int64:0..1 \\",
+        "  --input pixels:Nx4:int8:-128..127",
+    ]
+    words = shlex.split(
+        caught.value.hint.partition(":\n")[2].replace("SIZE", "7").replace("\\\n", "")
+    )
+    assert words[::2] == ["--input"] * 3
+    assert len(parse_inputs(words[1::2])) == 3
+    assert "input known" not in caught.value.message
+
+
+@pytest.mark.parametrize(("dtype", "values"), [("int8", "-128..127"), ("uint8", "0..255")])
+def test_values_that_are_suggested_fit_the_dtype(dtype, values, tmp_path):
+    with pytest.raises(SourceError, match="takes integers") as caught:
+        timing(TensorSpec("q", dtype, ("N", 8)), tmp_path)
+    assert caught.value.hint.endswith(f"--input q:Nx8:{dtype}:{values}")

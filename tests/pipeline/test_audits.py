@@ -3,7 +3,8 @@
 import pytest
 
 from onnxq.audits import Island, NotAudited, RuntimeAudit, SlowKernel
-from onnxq.pipeline.audits import NOTABLE_TIME, explain_audit, main_cause
+from onnxq.graph.float_causes import DYNAMIC, REPAIR
+from onnxq.pipeline.audits import NOTABLE_TIME, advise_audit, explain_audit, main_cause
 
 
 def island(reason="no kernel for Tanh", ns=30.0, fix="", macs=0):
@@ -54,3 +55,24 @@ def test_cause_of_slowness_is_the_larger_of_both():
     assert main_cause(audit(island(ns=40), slow=[slow(ns=30)])) == (
         "40% of its time is in float operators beside integer ones: no kernel for Tanh"
     )
+
+
+def _advised(fix, **options):
+    return advise_audit(audit(island(fix=fix)), **options).islands[0].fix
+
+
+def test_repair_is_offered_for_the_files_of_others_by_name():
+    assert _advised(REPAIR, file="a b.onnx") == "Let onnxq rewrite it: onnxq repair 'a b.onnx'."
+    assert not _advised(REPAIR)
+    assert _advised("Keep it.") == "Keep it."
+
+
+def test_dynamic_int8_is_offered_where_it_is_not_measured_beside():
+    told = _advised(DYNAMIC, model="m.onnx")
+    assert told == "Dynamic int8 may be faster: onnxq quantize m.onnx -r int8-dynamic."
+    assert _advised(DYNAMIC) == DYNAMIC
+    assert not _advised(DYNAMIC, has_dynamic=True)
+
+
+def test_what_was_not_audited_has_no_fixes():
+    assert advise_audit(NotAudited()) == NotAudited()

@@ -5,7 +5,13 @@ import pytest
 from onnxq.audits import Island, RuntimeAudit
 from onnxq.estimates import Estimate, exact
 from onnxq.measurements import Latency, OperatorTime, SpeedRatio
-from onnxq.pipeline.explaining import explain_limits, explain_speed, explain_target
+from onnxq.pipeline.explaining import (
+    explain_foreign,
+    explain_limits,
+    explain_speed,
+    explain_target,
+    name_machine,
+)
 from onnxq.pipeline.timings import Timings
 from onnxq.reports import Environment, Verdict
 from onnxq.tunings import USUAL, Tuning
@@ -117,3 +123,19 @@ def test_broken_limits_are_said(met):
     found = explain_limits(verdict)
     assert [finding.code for finding in found] == ([] if met else ["OQ301"])
     assert all("--max-drop, --max-size" in finding.message for finding in found)
+
+
+def test_another_cpu_is_named_in_the_verdict_and_beside_models_that_were_not_measured():
+    verdict = Verdict(
+        kind="keep_fp32", alias="", sentence="Keep fp32.", detail="", candidates=0, limits_met=True
+    )
+    vnni = environment("avx512_vnni")
+    assert name_machine(verdict, vnni, Tuning(target="x86-vnni")) == verdict
+    named = name_machine(verdict, vnni, Tuning(target="arm64"))
+    assert named.detail == (
+        "All figures are of this CPU (x86-vnni), not of arm64, which will serve it."
+    )
+    assert explain_foreign(Tuning(target="x86"), "x86") == ()
+    (finding,) = explain_foreign(Tuning(target="arm64"), "x86-vnni")
+    assert finding.code == "OQ206"
+    assert "Recipes: int8 activations, int8 weights." in finding.message

@@ -1,15 +1,19 @@
 """Repair as a stage: what it makes of whole models, what it proves, and what it refuses."""
 
+import dataclasses
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from onnxq.errors import SourceError
+from onnxq.errors import QuantizationError, SourceError
 from onnxq.events import tell_nobody
 from onnxq.graph.model_files import load_proto, read_model
 from onnxq.graph.qdq_pairs import index_pairs
 from onnxq.graph.unrounded import without_rounding
+from onnxq.quantization import repair_steps
+from onnxq.quantization.repair_trials import Outputs, essence
 from onnxq.quantization.repairing import repair
 from onnxq.runtime import open_predict
 from onnxq.stages import RepairRequest
@@ -18,8 +22,9 @@ from onnxq.tunings import Tuning
 CHANNELS, SIZE = 8, 12
 
 
-def quantized_net(dtype=np.int8, *, relu=True, bias_factor=1.0):
+def quantized_net(dtype=np.int8, *, relu=True, bias_factor=1.0, second_factor=0.0):
     """Build two convolutions and a sum, quantized as onnxruntime does by default."""
+    factors = {"first": bias_factor, "second": second_factor or bias_factor}
     random = np.random.default_rng(5)
     nodes, stored = [], []
 
@@ -43,7 +48,7 @@ def quantized_net(dtype=np.int8, *, relu=True, bias_factor=1.0):
         nodes.append(helper.make_node("DequantizeLinear", [weight, *grid], [f"{output}_wd"]))
         bias = constant(np.arange(CHANNELS, dtype=np.int32) * 9, f"{output}_b")
         grid = (
-            constant(np.float32(scale * 0.01 * bias_factor), f"{output}_bs"),
+            constant(np.float32(scale * 0.01 * factors[output]), f"{output}_bs"),
             constant(np.int32(0), f"{output}_bz"),
         )
         nodes.append(helper.make_node("DequantizeLinear", [bias, *grid], [f"{output}_bd"]))
@@ -107,7 +112,7 @@ def test_a_bias_of_another_scale_is_told_apart_from_what_is_exact(tmp_path):
     result = repaired(quantized_net(np.uint8, bias_factor=0.37), tmp_path)
     assert not result.is_equal
     assert any(finding.code == "OQ178" for finding in result.findings)
-    assert "--skip-rewrite settle-biases" in result.findings[-1].fix
+    assert "keep the given file" in result.findings[-1].fix  # nothing else runs on integers
 
 
 def test_a_bias_of_another_scale_no_longer_keeps_convolutions_in_float(tmp_path):
@@ -187,3 +192,65 @@ def test_without_rounding_a_model_still_saturates(tmp_path):
     expected = open_predict(tmp_path / "given.onnx", optimize=False)(inputs)["sum_d"]
     assert np.abs(found - expected).max() < 1.1 * 3
     assert load_proto(tmp_path / "given.onnx").graph.node
+
+
+def test_what_keeps_every_bit_was_tried_and_says_what_it_costs(tmp_path):
+    given = quantized_net(bias_factor=1.0, second_factor=0.37)
+    fix = repaired(given, tmp_path).findings[-1].fix
+    assert "with 1 of 2 convolutions and matrix products on integer kernels instead of 2" in fix
+    flags = fix.split("--skip-rewrite ")[1:]
+    tuning = Tuning(skipped=tuple(flag.strip() for flag in flags))
+    (tmp_path / "again").mkdir()
+    again = repaired(given, tmp_path / "again", tuning)
+    assert again.is_equal
+    assert again.after.integer == 1
+
+
+def test_a_step_that_onnxruntime_cannot_run_is_left_out(tmp_path, monkeypatch):
+    usual = repair_steps.FOR_REPAIR
+
+    def bad(proto):
+        copy = onnx.ModelProto.FromString(proto.SerializeToString())
+        next(node for node in copy.graph.node if node.op_type == "Conv").attribute[0].ints[0] = -99
+        return dataclasses.replace(usual[0].apply(proto), proto=copy, subjects=("first",))
+
+    broken = dataclasses.replace(usual[0], name="break it", apply=bad)
+    monkeypatch.setattr(repair_steps, "FOR_REPAIR", (broken, *usual))
+    result = repaired(quantized_net(), tmp_path)
+    assert result.steps[0].left_out.startswith("onnxruntime cannot run what it makes (")
+    assert [finding.code for finding in result.findings] == ["OQ177"]
+    assert result.after.integer == 2
+
+
+def test_what_cannot_be_served_afterwards_is_not_handed_over(tmp_path):
+    proto = quantized_net(np.uint8)
+    for tensor in proto.graph.initializer:
+        if not tensor.dims:
+            tensor.dims.append(1)
+    kept_so = Tuning(skipped=("flatten-grids",))
+    with pytest.raises(QuantizationError, match="neither the given model nor") as caught:
+        repaired(proto, tmp_path, kept_so)
+    assert caught.value.code == "OQ172"
+    assert str(caught.value.hint).endswith("--skip-rewrite flatten-grids")
+
+
+def test_a_failure_is_told_in_whole_words():
+    failure = (
+        "m.onnx failed on inputs of shapes {'x': [4]}: [ONNXRuntimeError] : 1 : FAIL : Non-zero "
+        "status code returned. Name:'n' Status Message: /src/q.cc:77 static void f() "
+        "IsScalar(Y) was false. QLinearConv : result zero point must be a scalar"
+    )
+    assert essence(failure) == "QLinearConv : result zero point must be a scalar"
+    assert essence("word " * 100).endswith("word …")
+
+
+def test_integers_are_compared_as_numbers():
+    wanted = np.arange(-60, 60, dtype=np.int8).reshape(8, 15)
+    near = wanted.copy()
+    near[0, 0] += 1
+    reference = Outputs({"y": wanted})
+    noise = float(((wanted - wanted.mean(axis=0)) ** 2).sum())
+    assert Outputs({"y": near}).sqnr_db(reference) == pytest.approx(10 * np.log10(noise))
+    labels = np.array([1, 2, 3])
+    beside = Outputs({"y": wanted, "label": labels})
+    assert Outputs({"y": near, "label": labels[::-1]}).sqnr_db(beside) > 0

@@ -9,8 +9,10 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from onnxq.audits import NotAudited, RuntimeAudit
-from onnxq.errors import UsageError
+from onnxq.cli.main import main
+from onnxq.errors import ModelLoadError, UsageError
 from onnxq.stages import NotCompared, WeightError
+from onnxq.verbs import profile, run
 from onnxq.verbs.describing import inspect
 
 
@@ -64,8 +66,9 @@ def test_rows_are_tried_without_running_the_model():
 def test_other_kinds_are_to_be_converted(folder):
     (folder / "m.tflite").write_bytes(b"\x1c\0\0\0TFL3")
     for given in ({"model": "m.tflite"}, {"model": "m.int8.onnx", "reference": "m.tflite"}):
-        with pytest.raises(UsageError, match=r"inspect reads \.onnx files"):
+        with pytest.raises(UsageError, match=r"inspect reads \.onnx files") as caught:
             inspect(**given)
+        assert caught.value.hint == "Convert it first:  onnxq convert m.tflite -o m.onnx"
 
 
 @pytest.mark.usefixtures("folder")
@@ -97,3 +100,55 @@ def test_it_is_run_on_the_rows_if_they_fit(folder):
 def test_it_is_not_run_unasked():
     found = inspect("m.int8.onnx")
     assert (found.audit, found.kernels) == (NotAudited(), ())
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_model_that_does_not_load_is_described_and_its_repair_named(capfd):
+    """Scales of one element in a vector are valid; what onnxruntime fuses refuses them."""
+    value = helper.make_tensor_value_info
+    scale, zero = np.array([0.1], np.float32), np.array([3], np.uint8)
+    graph = helper.make_graph(
+        [
+            helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "q"),
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["r"], "r"),
+            helper.make_node("Add", ["r", "r"], ["a"], "a"),
+            helper.make_node("QuantizeLinear", ["a", "s", "z"], ["p"], "p"),
+            helper.make_node("DequantizeLinear", ["p", "s", "z"], ["y"], "d"),
+        ],
+        "g",
+        [value("x", TensorProto.FLOAT, ["N", 4])],
+        [value("y", TensorProto.FLOAT, ["N", 4])],
+        [numpy_helper.from_array(scale, "s"), numpy_helper.from_array(zero, "z")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, "their model.onnx")
+    found = inspect("their model.onnx", runtime=True)
+    assert found.quantized
+    assert isinstance(found.audit, NotAudited)
+    assert "cannot load their_model.onnx" in found.audit.reason  # the private copy
+    assert "00-source" not in found.audit.reason
+    assert found.audit.fix == "It may be mended:  onnxq repair 'their model.onnx'"
+    assert main(["inspect", "their model.onnx", "--runtime"]) == 1
+    out = capfd.readouterr().out
+    assert "What onnxruntime runs: not known" in out
+    assert "onnxq repair 'their model.onnx'" in out
+    for verb in (profile, run):
+        with pytest.raises(ModelLoadError) as caught:
+            verb("their model.onnx")
+        assert "onnxq repair 'their model.onnx'" in caught.value.hint
+
+
+@pytest.mark.usefixtures("folder")
+def test_inputs_that_must_be_declared_leave_the_description():
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["a", "b"], ["y"], "n")],
+        "g",
+        [value(name, TensorProto.INT64, ["N", 4]) for name in "ab"],
+        [value("y", TensorProto.INT64, ["N", 4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, "tokens.onnx")
+    audit = inspect("tokens.onnx", runtime=True).audit
+    assert isinstance(audit, NotAudited)
+    assert "--input a:Nx4:int64:0..999 \\\n  --input b:Nx4:int64:0..999" in audit.fix

@@ -3,8 +3,10 @@
 Pattern: ``Softmax(scale * Q K^T [+ mask]) V`` with Q, K, V split into heads by Reshape and
 Transpose, and the heads joined by both again; scales on Q, on K or on their product. Replacement:
 ``com.microsoft.MultiHeadAttention``, with the mask expanded to a row for each query. Condition:
-tokens, heads and their width are known sizes; the Softmax is over the keys, and the mask, if there
-is one, has a value for each; nothing else reads what is between. Real-exact. Off unless asked for:
+Q, K and V have a Reshape and Transpose each (one projection for all three whose result is cut apart
+behind its Reshape, as ``unflatten`` and ``unbind`` of torch are exported, does not match); tokens,
+heads and their width are known sizes; the Softmax is over the keys, and the mask, if there is one,
+has a value for each; nothing else reads what is between. Real-exact. Off unless asked for:
 the operator is outside the ONNX standard, and whether it pays depends on the CPU: BERT-small with
 dynamic int8 ran at 0.90x and ViT-S at 0.96x of the speed without it (1 thread, x86-64 with
 AVX512-VNNI and AMX), at 1.02x on Zen 4.
