@@ -11,11 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnxslim
 from onnx import GraphProto, ModelProto
 
-from onnxq.arrays import Array
 from onnxq.errors import InferenceError, SourceError
 from onnxq.events import Progressed, Tell
 from onnxq.findings import Finding
@@ -23,38 +21,14 @@ from onnxq.graph import load_proto, used_domains, write_proto
 from onnxq.graph.cleaning import clean
 from onnxq.graph.edits import copy_of
 from onnxq.graph.model_files import written_size
-from onnxq.graph.probes import make_probes, probe_shapes
 from onnxq.graph.quantized_sources import describe_quantization
 from onnxq.graph.refusals import check_quantizable
 from onnxq.graph.rewrite_remarks import remark_tuning, remark_unmatched
 from onnxq.graph.rewrites import FIRST, REWRITES, Rewrite, describe_rewrite
-from onnxq.models import OnnxModel
-from onnxq.runtime import open_predict, open_session, session_options
+from onnxq.preparation_proofs import Reference, find_difference, run_reference
+from onnxq.runtime import open_session, session_options
 from onnxq.stages import PrepareRequest, PrepareResult
-from onnxq.tensors import Signature
 from onnxq.tunings import Tuning
-
-_RELATIVE = 1e-4
-_ABSOLUTE = 1e-6
-_GROWTH = 2.5
-_GROWTH_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """What the model computed before anything was done to it.
-
-    Attributes:
-        signature: Its inputs and outputs.
-        probes: Inputs.
-        outputs: Its outputs for each.
-        file_bytes: Of its files.
-    """
-
-    signature: Signature
-    probes: tuple[dict[str, Array], ...]
-    outputs: tuple[dict[str, Array], ...]
-    file_bytes: int
 
 
 @dataclass(frozen=True)
@@ -121,7 +95,7 @@ def prepare(request: PrepareRequest, folder: Path, tell: Tell) -> PrepareResult:
         hint = "Give the float model that it was made from."
         raise SourceError(message, code="OQ110", hint=hint)
     check_quantizable(proto)
-    reference, findings = _run_reference(request.model)
+    reference, findings = run_reference(request.model)
     original, taken = proto, frozenset[str]()
     groups = _groups(folder, request.tuning)
     for number, group in enumerate(groups, start=1):
@@ -193,36 +167,11 @@ def _basic_in(folder: Path) -> Callable[[ModelProto], tuple[ModelProto, tuple[st
     return apply
 
 
-def _run_reference(model: OnnxModel) -> tuple[_Reference, list[Finding]]:
-    """Find probes that the model runs on, and run them without any optimization."""
-    path, signature = model.path, model.signature
-    file_bytes = sum(Path(name).stat().st_size for name in (path, *model.side_files))
-    predict = open_predict(path, optimize=False)
-    failure = ""
-    for shape in probe_shapes(signature):
-        probes = make_probes(signature, shape)
-        try:
-            outputs = tuple(predict(probe) for probe in probes)
-        except InferenceError as error:
-            failure = error.message
-        else:
-            return _Reference(signature, tuple(probes), outputs, file_bytes), []
-    finding = Finding(
-        code="OQ115",
-        subject=Path(path).name,
-        message="Clean-up steps were left out, because the model ran on no random inputs.",
-        evidence={"error": failure},
-        fix="Fix the free axes of the inputs with --input NAME:SHAPE.",
-        severity="warning",
-    )
-    return _Reference(signature, (), (), file_bytes), [finding]
-
-
 def _take_group(
     group: Sequence[_Step],
     proto: ModelProto,
     original: GraphProto,
-    reference: _Reference,
+    reference: Reference,
     path: Path,
 ) -> _Went:
     """Take steps and prove them by one run of the model; where that fails, one by one.
@@ -240,7 +189,7 @@ def _take_group(
         taken = {step.name} if subjects else set[str]()
         went = _Went(following, (*went.findings, *told), went.taken | taken)
     if went.proto is not proto:
-        why = why or _difference(went.proto, reference, path)
+        why = why or find_difference(went.proto, reference, path)
     if not why:
         return went
     if len(group) == 1:
@@ -272,44 +221,6 @@ def _foreign(step: _Step, after: ModelProto, before: ModelProto) -> str:
     """Say which operators a step brought in that it may not; empty if none."""
     domains = set(used_domains(after)) - set(used_domains(before)) - step.may_bring
     return f"it brought in operators of {', '.join(sorted(domains))}" if domains else ""
-
-
-def _difference(after: ModelProto, reference: _Reference, path: Path) -> str:
-    """Say in what a result is not what it should be; empty if it is."""
-    # ByteSize, of protobuf's upb, takes as long as serializing.
-    written = after.SerializeToString()
-    if len(written) > _GROWTH * reference.file_bytes + _GROWTH_BYTES:
-        return f"it made {len(written)} of {reference.file_bytes} bytes"
-    path.write_bytes(written)
-    try:
-        predict = open_predict(path, optimize=False)
-        for probe, expected in zip(reference.probes, reference.outputs, strict=True):
-            why = _first_difference(predict(probe), expected)
-            if why:
-                return why
-    except InferenceError as error:
-        return error.message
-    finally:
-        path.unlink()
-    return ""
-
-
-def _first_difference(found: dict[str, Array], expected: dict[str, Array]) -> str:
-    for name, reference in expected.items():
-        if name not in found:
-            return f"output {name!r} is gone"
-        array = found[name]
-        if array.shape != reference.shape or array.dtype != reference.dtype:
-            return f"output {name!r} became {array.dtype}{list(array.shape)}"
-        if reference.dtype.kind != "f":
-            if not np.array_equal(array, reference):
-                return f"output {name!r} changed"
-            continue
-        finite = np.abs(reference[np.isfinite(reference)])
-        limit = _RELATIVE * float(finite.max(initial=0.0)) + _ABSOLUTE
-        if not np.allclose(array, reference, rtol=0.0, atol=limit, equal_nan=True):
-            return f"output {name!r} moved by more than {limit:.1e}"
-    return ""
 
 
 def _left_out(step: _Step, why: str) -> Finding:

@@ -19,7 +19,8 @@ FLOORS: dict[int, tuple[str, ...]] = {
     6: ("verbs",),
     5: ("pipeline", "artefact_gates", "snippets", "doctoring"),
     4: (
-        "conversion", "preparation", "calibration", "quantization", "profiling", "inspecting",
+        "conversion", "preparation", "preparation_proofs", "calibration", "quantization",
+        "profiling", "inspecting",
         "data_fit", "estimating", "scope_checks",
     ),
     3: ("graph", "runtime", "isolation", "datasets"),
@@ -50,7 +51,7 @@ units may import each other, not even by way of others."""
 
 DOORS: dict[str, tuple[str, ...]] = {
     "onnx": (
-        "graph/*", "conversion/*", "quantization/*", "preparation.py",
+        "graph/*", "conversion/*", "quantization/*", "preparation.py", "preparation_proofs.py",
         "calibration/blocked_layout.py", "calibration/probing.py", "calibration/exposure.py",
         "calibration/collection.py",
     ),
