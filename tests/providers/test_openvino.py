@@ -245,8 +245,9 @@ def test_computes_in_the_calling_thread_at_one_thread(convolutions):
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="takes no more threads than there are cores")
 def test_computes_in_two_at_two(convolutions):
-    own, others = cpu_times(convolutions, 2)
-    assert others > own / 10
+    # A busy machine starves the other thread now and then, and the caller does its share.
+    tries = (cpu_times(convolutions, 2) for _ in range(10))
+    assert any(others > own / 10 for own, others in tries)
 
 
 @on_linux
