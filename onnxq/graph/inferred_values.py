@@ -1,9 +1,10 @@
 """Types and shapes of all tensors of a graph, by ONNX's shape inference; weights are not copied."""
 
 import math
+from collections.abc import Iterable
 
 import onnx
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
 _MOST_SHAPING = 1024
 """Values of a constant that may still be a shape; larger ones are weights."""
@@ -34,16 +35,26 @@ def infer_values(proto: ModelProto, *, through_shapes: bool = False) -> dict[str
     graph.value_info.extend(proto.graph.value_info)
     weights = {tensor.name: tensor for tensor in proto.graph.initializer}
     graph.input.extend(value for value in proto.graph.input if value.name not in weights)
-    for tensor in weights.values():
-        if math.prod(tensor.dims) <= _MOST_SHAPING:
-            graph.initializer.append(tensor)
-        else:
-            graph.input.append(
-                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            )
+    declare_weights(graph, weights.values())
     inferred = onnx.shape_inference.infer_shapes(bare, data_prop=through_shapes).graph
     return {
         value.name: value
         for value in (*inferred.value_info, *inferred.output, *inferred.input)
         if value.name not in weights
     }
+
+
+def declare_weights(graph: GraphProto, weights: Iterable[TensorProto]) -> None:
+    """Give a graph that only shapes are inferred of its weights: large ones as inputs.
+
+    Args:
+        graph: Of one's own copy; it is changed.
+        weights: Initializers of the graph that it is a copy of.
+    """
+    for tensor in weights:
+        if math.prod(tensor.dims) <= _MOST_SHAPING:
+            graph.initializer.append(tensor)
+        else:
+            graph.input.append(
+                helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            )

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-_MOST_SHAPING = 1024
-"""Values of a constant that may still be a shape; larger ones are weights."""
+from onnxq.graph.inferred_values import declare_weights
 
 
 def infer_sizes(proto: ModelProto, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
@@ -46,11 +45,7 @@ def _bare(proto: ModelProto, input_shapes: Mapping[str, tuple[int, ...]]) -> Mod
     for value in proto.graph.input:
         if value.name not in weights:
             graph.input.append(_with_shape(value, input_shapes.get(value.name)))
-    for one in weights.values():
-        if math.prod(one.dims) <= _MOST_SHAPING:
-            graph.initializer.append(one)
-        else:
-            graph.input.append(helper.make_tensor_value_info(one.name, one.data_type, one.dims))
+    declare_weights(graph, weights.values())
     return bare
 
 

@@ -22,6 +22,7 @@ from onnxq.profiling.agreement import SQNR_MOST_DB, compare_output
 from onnxq.quantization.kernel_counts import count_kernels
 from onnxq.runtime import open_predict
 from onnxq.stages import KernelCount
+from onnxq.wording import shorten_sentence
 
 _UNTIL_PAIRS = FOR_REPAIR[: FOR_REPAIR.index(UNFOLD_INTEGER_OPERATORS) + 1]
 """What makes pairs of whatever a tool wrote."""
@@ -39,10 +40,7 @@ def essence(failure: str) -> str:
         About a line, without a full stop.
     """
     words = _BEFORE_THE_POINT.sub("", failure).split()
-    text = " ".join(words)
-    while len(text) > _MOST_CHARACTERS and len(words) > 1:
-        words.pop()
-        text = f"{' '.join(words)} …"
+    text = shorten_sentence(" ".join(words), _MOST_CHARACTERS - len(" …"))
     return text.rstrip(".")
 
 
